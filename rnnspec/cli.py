@@ -1,0 +1,347 @@
+"""The command `rnnspec`.  Each command imports what it needs when it runs, so that none waits for another's libraries.
+
+Exit codes: 0 all is well, 1 a check or a run failed, 2 the spec or the command line is wrong, 3 the gradient is not
+proven, 70 an internal error, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from rnnspec import __version__
+
+if TYPE_CHECKING:
+    from rnnspec.compiler import Compiled
+
+OK, FAILED, BAD_SPEC, NOT_PROVEN, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 70, 130
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one command line and leave with its exit code; the only place where exceptions end."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = commands.main(words, prog_name="rnnspec", standalone_mode=False)
+    except click.ClickException as problem:
+        problem.show()
+        code = problem.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left: say no more
+        code = FAILED
+    except Exception as problem:
+        code = unexpected(problem, words)
+    sys.exit(code)
+
+
+def unexpected(problem: Exception, words: Sequence[str]) -> int:
+    """Say what went wrong in plain words and return the exit code that fits."""
+    from rnnspec import trouble
+
+    if trouble.is_spec_error(problem):
+        click.echo(str(problem), err=True)
+        return BAD_SPEC
+    if isinstance(problem, OSError) and problem.filename is not None:
+        click.echo(f"error: `{problem.filename}`: {problem.strerror}", err=True)
+        return FAILED
+    click.echo(trouble.report(problem, words), err=True)
+    return INTERNAL
+
+
+def existing(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
+    """The path of a spec that exists, or an error that names one that does."""
+    if path.is_dir():
+        raise click.UsageError(f"`{path}` is a folder; name a .rnn file in it", context)
+    if not path.exists():
+        from rnnspec.diagnostics import suggest
+
+        near = suggest(path.name, sorted(p.name for p in path.parent.glob("*.rnn")))
+        hint = f"; did you mean `{path.parent / near}`?" if near else ""
+        raise click.UsageError(f"there is no file `{path}`{hint}", context)
+    return path
+
+
+def version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    """Print the version and leave."""
+    if wanted:
+        click.echo(f"rnnspec {__version__}")
+        context.exit()
+
+
+def takes_spec(command: Command) -> Command:
+    """Arguments of every command that reads a spec: its path, and settings that override it."""
+    overrides = click.argument("overrides", nargs=-1, metavar="[key=value]...")
+    spec = click.argument("spec", type=click.Path(path_type=Path), callback=existing, metavar="SPEC")
+    return spec(overrides(command))
+
+
+def takes_level(command: Command) -> Command:
+    """The option -O0 or -O1."""
+    option = click.option(
+        "-O",
+        "level",
+        type=click.Choice(["0", "1"]),
+        default="1",
+        callback=lambda context, parameter, text: int(text),
+        help="0: the textbook, a line for each equation; 1: the fast script (default).",
+    )
+    return option(command)
+
+
+class InOrder(click.Group):
+    """A group that lists its commands in the order in which they are written here."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Names in the order of definition."""
+        return list(self.commands)
+
+
+@click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=version, help="Print the version.")
+def commands() -> None:
+    """Write a recurrent network as equations; get a NumPy training script whose gradient is proven.
+
+    \b
+    Write a small example, and let it train:
+      rnnspec new example.rnn
+      rnnspec run example.rnn
+
+    \b
+    `rnnspec COMMAND --help` has examples for each command.
+    """
+
+
+@commands.command("new")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+def new_command(file: Path) -> int:
+    """Write a small, complete spec to start from.
+
+    \b
+    Example:
+      rnnspec new example.rnn
+    """
+    from rnnspec import new
+
+    new.new(file)
+    click.echo(f"wrote {file}: read it, then `rnnspec run {file}`")
+    return OK
+
+
+@commands.command(short_help="Say whether a spec is right, and what is wrong with it.")
+@takes_spec
+@click.option("-v", "--verbose", is_flag=True, help="Print sizes, parameters and equations as they were understood.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="json is for editors.")
+def check(spec: Path, overrides: tuple[str, ...], verbose: bool, form: str) -> int:
+    """Say whether a spec is right, and what is wrong with it. Writes nothing.
+
+    \b
+    Examples:
+      rnnspec check model.rnn
+      rnnspec check model.rnn -v
+      rnnspec check model.rnn dims.H=256 --format json
+    """
+    from rnnspec import report
+    from rnnspec.frontend.check import check as check_spec
+
+    checked, diagnostics = check_spec(spec, overrides)
+    if form == "json":
+        click.echo(report.findings(diagnostics, checked is not None))
+    else:
+        show_findings(diagnostics)
+        if checked is not None:
+            click.echo((report.table(checked) + "\n\n" if verbose else "") + f"{spec}: no errors")
+    return OK if checked is not None else FAILED
+
+
+def show_findings(diagnostics: Sequence[Any]) -> None:
+    """Errors and warnings on stderr, an empty line behind each."""
+    from rnnspec.diagnostics import render
+
+    for diagnostic in diagnostics:
+        click.echo(render(diagnostic) + "\n", err=True)
+
+
+@commands.command("compile", short_help="Write the training script of a spec.")
+@takes_spec
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write the script (`-`: stdout).")
+@takes_level
+@click.option("--device", type=click.Choice(["cpu"]), default="cpu", help="What the script should run on.")
+def compile_command(spec: Path, overrides: tuple[str, ...], output: Path | None, level: int, device: str) -> int:
+    """Write the training script of a spec: one Python file that needs NumPy and nothing else.
+
+    \b
+    Examples:
+      rnnspec compile model.rnn -o train.py
+      rnnspec compile model.rnn -O0 -o textbook.py
+      python train.py train --out results
+    """
+    compiled = compile_and_warn(spec, overrides, level, device)
+    if output is None or str(output) == "-":
+        click.echo(compiled.source, nl=False)
+        return OK
+    output.write_text(compiled.source, encoding="utf-8", newline="")
+    click.echo(f"wrote {output}: start it with `python {output} train --out results`")
+    return OK
+
+
+def compile_and_warn(spec: Path, overrides: Sequence[str], level: int = 1, device: str = "cpu") -> Compiled:
+    """Compile a spec and print its warnings."""
+    from rnnspec.compiler import compile_spec
+
+    compiled = compile_spec(spec, device=device, level=level, overrides=overrides)
+    show_findings(compiled.diagnostics)
+    return compiled
+
+
+REFERENCES = ("complex-step", "torch")
+
+
+def references(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
+    """A list of references with commas between them."""
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in REFERENCES:
+            raise click.UsageError(f"there is no reference `{name}`; there are {' and '.join(REFERENCES)}", context)
+    return names
+
+
+@commands.command(short_help="Check the gradient of the script against references.")
+@takes_spec
+@click.option("--against", default="complex-step", callback=references, help="complex-step, torch, or both: a,b.")
+@takes_level
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="json: the certificate.")
+def verify(spec: Path, overrides: tuple[str, ...], against: tuple[str, ...], level: int, form: str) -> int:
+    """Check the gradient of the script against independent references.
+
+    The references are built from the equations, not from the script. A script whose gradient differs exits with 3.
+
+    \b
+    Examples:
+      rnnspec verify model.rnn
+      rnnspec verify model.rnn --against complex-step,torch
+    """
+    from rnnspec import report
+
+    if "torch" in against:
+        require_torch()
+    compiled = compile_and_warn(spec, overrides, level)
+    certificate = compiled.verify(against)
+    click.echo(certificate.to_json() if form == "json" else report.comparison(certificate))
+    return OK if certificate.passed else NOT_PROVEN
+
+
+def require_torch() -> None:
+    """A usage error if PyTorch is not there."""
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise click.UsageError("PyTorch is not installed: `pip install torch`, or leave out `--against torch`")
+
+
+@commands.command(short_help="Compile, check the gradient, train, keep everything in a folder.")
+@takes_spec
+@click.option("--out", type=click.Path(path_type=Path), help="The run folder; it must be new or empty.")
+@click.option("--seed", type=click.IntRange(0), help="Start of all randomness (default: `train.seed` of the spec).")
+@click.option("--no-verify", is_flag=True, help="Do not check the gradient before training.")
+def run(spec: Path, overrides: tuple[str, ...], out: Path | None, seed: int | None, no_verify: bool) -> int:
+    """Compile a spec, check its gradient, train it, and keep everything in a run folder.
+
+    Ctrl-C saves and stops; a second Ctrl-C stops at once.
+
+    \b
+    Examples:
+      rnnspec run model.rnn
+      rnnspec run model.rnn train.optimizer.lr=3e-3 dims.H=256
+      rnnspec run model.rnn --out runs/wide --seed 7
+    """
+    from rnnspec import launch
+
+    compiled = compile_and_warn(spec, overrides)
+    return launch.launch(compiled, spec, overrides, out, seed, check_gradient=not no_verify)
+
+
+@commands.command("show")
+@takes_spec
+@click.option(
+    "--stage",
+    type=click.Choice(["ast", "types", "ir", "gradient", "optimised", "script"]),
+    required=True,
+    help="Which stage of the compiler.",
+)
+@takes_level
+def show_command(spec: Path, overrides: tuple[str, ...], stage: str, level: int) -> int:
+    """Print what a stage of the compiler makes of a spec.
+
+    \b
+    ast        the equations as they were read
+    types      sizes, parameters, and equations with cells written out
+    ir         one operation a line, time as shifts
+    gradient   the same with the backward pass
+    optimised  what runs before, in and behind the loops
+    script     the training script
+
+    \b
+    Examples:
+      rnnspec show model.rnn --stage types
+      rnnspec show model.rnn --stage optimised
+      rnnspec show model.rnn --stage script -O0
+    """
+    from rnnspec import show
+
+    click.echo(show.stage(spec, overrides, stage, level).rstrip("\n"))
+    return OK
+
+
+@commands.command()
+def functions() -> int:
+    """List the functions that equations can use.
+
+    \b
+    Example:
+      rnnspec functions
+    """
+    from rnnspec import reference
+
+    click.echo(reference.functions())
+    return OK
+
+
+@commands.command()
+@click.argument("name", required=False)
+def cells(name: str | None) -> int:
+    """List the cells of the library, or print the equations of one.
+
+    \b
+    Examples:
+      rnnspec cells
+      rnnspec cells lstm
+    """
+    from rnnspec import reference
+
+    text = reference.cells() if name is None else reference.cell(name)
+    click.echo(text.rstrip("\n"))
+    return OK
+
+
+@commands.command(short_help="Explain an error code.")
+@click.argument("code")
+def explain(code: str) -> int:
+    """Explain an error code: its cause, a spec that has it, and the same spec put right.
+
+    \b
+    Example:
+      rnnspec explain E0301
+    """
+    from rnnspec import reference
+
+    click.echo(reference.explanation(code))
+    return OK

@@ -1,0 +1,138 @@
+"""The compiler: a `.rnn` file goes in, a training script comes out.
+
+Stage         Input                      Output
+check         text of a spec             typed.Spec, diagnostics       every mistake of the user is found here
+lower         typed.Model                Program                       broadcasting and masks become explicit
+passes        Program                    Program                       the gradient, then what makes it fast
+print         Program, typed.Spec        Body                          allocation, forward and backward as Python
+render        typed.Spec, Body           text                          the body inside the frame of a script
+
+Stages know the data they hand over, never each other; this file alone knows their order.
+"""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from rnnspec.diagnostics import Diagnostic, Source, SpecError
+from rnnspec.frontend.check import check
+from rnnspec.frontend.typed import Spec
+from rnnspec.ir.program import Program
+from rnnspec.passes.differentiate import differentiate
+from rnnspec.passes.hoist import hoist
+from rnnspec.passes.lookups import lookups
+from rnnspec.passes.lower import lower
+from rnnspec.passes.materialise import materialise
+from rnnspec.passes.place import place
+from rnnspec.passes.schedule import schedule
+from rnnspec.passes.simplify import simplify
+from rnnspec.passes.stack import stack
+from rnnspec.passes.weight_gradients import weight_gradients
+from rnnspec.script.fast import fast
+from rnnspec.script.render import render
+from rnnspec.script.textbook import textbook
+from rnnspec.script.windows import carries
+
+if TYPE_CHECKING:
+    from rnnspec.verify.certificate import Certificate
+
+__all__ = ["Compiled", "SpecError", "compile_spec", "passes", "programs", "script"]
+
+Pass = Callable[[Program], Program]
+
+
+def passes(level: int, batch: int) -> list[tuple[str, Pass]]:
+    """The passes of an optimisation level, in order; `batch` is the batch size that costs are weighed for."""
+    if level == 0:
+        return [
+            ("simplify", simplify),
+            ("differentiate", differentiate),
+            ("simplify gradient", simplify),
+            ("materialise", materialise),  # what is repeated over steps or rows, where it is needed as a whole
+            ("schedule", schedule),  # the textbook: every equation inside a loop over time
+        ]
+    return [
+        ("simplify", simplify),  # so that equal things look equal to what follows
+        ("lookups", lookups),  # before stacking, so that these products are left alone
+        ("stack", stack),  # before differentiating, so that the backward pass comes out stacked too
+        ("simplify stack", simplify),
+        ("differentiate", differentiate),
+        ("simplify gradient", simplify),  # drops the adjoints that nobody reads
+        ("weight gradients", weight_gradients),  # needs the stacked adjoints: one product for each stack
+        ("simplify products", simplify),
+        ("materialise", materialise),  # what is repeated over steps or rows, where it is needed as a whole
+        ("hoist", partial(hoist, batch=batch)),  # last: it decides what is left inside the loops
+    ]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled spec: its script, and what it was made from."""
+
+    source: str
+    spec: Spec
+    program: Program
+    diagnostics: tuple[Diagnostic, ...]  # warnings
+
+    def load(self) -> ModuleType:
+        """The script as a module, without writing a file; importing it has no side effects."""
+        name = f"<script of {self.spec.name}>"
+        linecache.cache[name] = (len(self.source), None, self.source.splitlines(keepends=True), name)
+        module = ModuleType("train")
+        exec(compile(self.source, name, "exec"), module.__dict__)
+        return module
+
+    def verify(self, against: Sequence[str] = ("complex-step",), quick: bool = False) -> Certificate:
+        """Compare the script's gradient with each reference in `against`: `complex-step` and `torch`."""
+        from rnnspec.verify.certificate import verify
+
+        return verify(self.load(), self.spec, against, quick=quick)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The texts that its equations come from: the spec, and the library cells it uses."""
+        spans = (equation.span for equation in self.spec.model.equations)
+        return tuple(dict.fromkeys(span.source for span in spans if span is not None))
+
+
+def compile_spec(spec: str | bytes | Path, device: str = "cpu", level: int = 1, overrides: Sequence[str] = ()) -> Compiled:
+    """Compile a spec, given as a path or as its text; SpecError says what is wrong with it.
+
+    `level` 0 gives the textbook, 1 the fast script; `overrides` are settings such as `train.batch=64`.
+    """
+    if device != "cpu":
+        raise ValueError(f"there is no device `{device}`; the only one is `cpu`")
+    if level not in (0, 1):
+        raise ValueError(f"there is no optimisation level {level}; choose 0 or 1")
+    checked, diagnostics = check(spec, overrides)
+    if checked is None:
+        raise SpecError(diagnostics)
+    program = last(programs(checked, level))
+    return Compiled(script(checked, program, level), checked, program, tuple(diagnostics))
+
+
+def programs(spec: Spec, level: int) -> Iterator[tuple[str, Program]]:
+    """The program of a spec after lowering and after each pass, with the name of the step."""
+    program = lower(spec.model, spec.name)
+    yield "lower", program
+    for name, run in passes(level, spec.train.batch):
+        program = run(program)
+        yield name, program
+
+
+def script(spec: Spec, program: Program, level: int) -> str:
+    """The text of the training script."""
+    body = textbook(program, spec) if level == 0 else fast(program, spec, place(program, carries(spec)))
+    return render(spec, body)
+
+
+def last(steps: Iterable[tuple[str, Program]]) -> Program:
+    """The program of the last step."""
+    *_, (_, program) = steps
+    return program

@@ -1,0 +1,184 @@
+"""Arguments of settings: what a row of the settings table is made of, and how a call is checked against its row."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
+from rnnspec.frontend.syntax import CallNode, ListNode, Node, RefNode, StringNode
+from rnnspec.frontend.values import ANY, COUNT, Range, read_choice, read_flag, read_number, read_text, read_whole
+
+REQUIRED = object()
+"""The default of an argument that must be given."""
+
+ALIASES = {
+    "learning_rate": "lr",
+    "eta": "lr",
+    "alpha": "lr",
+    "step_size": "lr",
+    "weight_decay": "decay",
+    "epsilon": "eps",
+    "stddev": "std",
+    "sigma": "std",
+    "max_norm": "max",
+    "threshold": "max",
+}
+"""What other systems call some arguments."""
+
+Reader = Callable[[Node, str, list[Diagnostic]], object]
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a setting; `read` types its value, and returns None after it has reported a problem."""
+
+    name: str
+    read: Reader
+    default: object = REQUIRED
+    is_path: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting: what it does, and its arguments in positional order."""
+
+    doc: str
+    arguments: tuple[Argument, ...] = ()
+
+
+def row(doc: str, *arguments: Argument) -> Row:
+    """A row of the table."""
+    return Row(doc, arguments)
+
+
+def number(name: str, default: object = REQUIRED, allowed: Range = ANY) -> Argument:
+    """An argument that is a number."""
+    return Argument(name, lambda node, what, problems: read_number(node, what, problems, allowed), default)
+
+
+def whole(name: str, default: object = REQUIRED, allowed: Range = COUNT) -> Argument:
+    """An argument that is a whole number."""
+    return Argument(name, lambda node, what, problems: read_whole(node, what, problems, allowed), default)
+
+
+def flag(name: str, default: object = REQUIRED) -> Argument:
+    """An argument that is true or false."""
+    return Argument(name, read_flag, default)
+
+
+def text(name: str, default: object = REQUIRED) -> Argument:
+    """An argument that is a text in quotes."""
+    return Argument(name, read_text, default)
+
+
+def choice(name: str, default: str, *others: str) -> Argument:
+    """An argument that is one of a few texts, the first by default."""
+    options = (default, *others)
+    return Argument(name, lambda node, what, problems: read_choice(node, what, problems, options), default)
+
+
+def path(name: str, *words: str) -> Argument:
+    """An argument that is a file name in quotes, or one of some words without quotes."""
+
+    def read(node: Node, what: str, problems: list[Diagnostic]) -> str | None:
+        if isinstance(node, RefNode) and node.index is None and node.name in words:
+            return node.name
+        return read_text(node, what, problems)
+
+    return Argument(name, read, is_path=True)
+
+
+def column(name: str, default: object = REQUIRED) -> Argument:
+    """An argument that names a column of the data, with or without quotes."""
+    return Argument(name, _read_column, default)
+
+
+def columns(name: str) -> Argument:
+    """An argument that names one column or a list of them; its value is always a tuple."""
+    return Argument(name, _read_columns)
+
+
+def _read_column(node: Node, what: str, problems: list[Diagnostic]) -> str | None:
+    if isinstance(node, StringNode):
+        return node.text
+    if isinstance(node, RefNode) and node.index is None:
+        return node.name
+    help = "write its name without an index" if isinstance(node, RefNode) else None
+    problems.append(problem("E0601", f"{what} must be the name of a column", node.span, help=help))
+    return None
+
+
+def _read_columns(node: Node, what: str, problems: list[Diagnostic]) -> tuple[str, ...] | None:
+    items = node.items if isinstance(node, ListNode) else (node,)
+    if not items:
+        problems.append(problem("E0601", f"{what} must name at least one column", node.span))
+    names = [_read_column(item, what, problems) for item in items]
+    known = tuple(name for name in names if name is not None)
+    for position, name in enumerate(known):
+        if name in known[:position]:
+            span, first = items[position].span, items[known.index(name)].span
+            message = f"the column `{name}` is listed twice"
+            problems.append(problem("E0604", message, span, others=[(first, "first listed here")]))
+            return None
+    return known if known and len(known) == len(items) else None
+
+
+def read_arguments(
+    call: CallNode, row: Row, problems: list[Diagnostic], folder: Path | None = None
+) -> tuple[tuple[str, object], ...] | None:
+    """Every argument of a row, as given or by default; None after a problem.  File names are relative to `folder`."""
+    count = len(problems)
+    given = _assign(call, row, problems)
+    values: list[tuple[str, object]] = []
+    for argument in row.arguments:
+        node = given.get(argument.name)
+        value = argument.default if node is None else argument.read(node, f"`{argument.name}`", problems)
+        if argument.is_path and folder is not None and isinstance(node, StringNode):
+            value = os.path.abspath(folder / node.text)
+        values.append((argument.name, value))
+    missing = [name for name, value in values if value is REQUIRED]
+    if missing and len(problems) == count:
+        problems.append(_missing(call, missing))
+    return tuple(values) if len(problems) == count else None
+
+
+def _assign(call: CallNode, row: Row, problems: list[Diagnostic]) -> dict[str, Node]:
+    """Which value each argument of a row gets."""
+    names = [argument.name for argument in row.arguments]
+    if len(call.args) > len(names):
+        some = f"at most {len(names)} argument{'s' if len(names) > 1 else ''}" if names else "no arguments"
+        extra = call.args[len(names)].span
+        problems.append(problem("E0604", f"`{call.name}` takes {some}", extra, "this one is too many"))
+    given = dict(zip(names, call.args, strict=False))
+    places: dict[str, Span] = {name: node.span for name, node in given.items()}
+    for argument in call.named:
+        name, span = argument.name, argument.name_span
+        if name not in names:
+            problems.append(_unknown(call.name, name, span, names))
+        elif name in given:
+            first = [(places[name], "first given here")]
+            problems.append(problem("E0604", f"the argument `{name}` is given twice", span, others=first))
+        else:
+            given[name], places[name] = argument.value, span
+    return given
+
+
+def _unknown(call: str, name: str, span: Span, names: list[str]) -> Diagnostic:
+    alias = ALIASES.get(name)
+    meant = alias if alias in names else suggest(name, names)
+    help = f"did you mean `{meant}`?" if meant else None
+    if name == "betas" and "beta1" in names:
+        help = "write `beta1=0.9, beta2=0.999`"
+    note = f"arguments of `{call}`: {', '.join(names)}" if names else f"`{call}` takes no arguments"
+    return problem("E0604", f"`{call}` has no argument `{name}`", span, help=help, note=note)
+
+
+def _missing(call: CallNode, names: list[str]) -> Diagnostic:
+    some = f"argument `{names[0]}`" if len(names) == 1 else "arguments " + " and ".join(f"`{name}`" for name in names)
+    given = [node.span.text for node in call.args] + [f"{named.name}={named.value.span.text}" for named in call.named]
+    whole_call = ", ".join([*given, *(f"{name}=..." for name in names)])
+    help = f"write `{call.name}({whole_call})`"
+    return problem("E0605", f"`{call.name}` needs the {some}", call.name_span, help=help)

@@ -1,0 +1,76 @@
+"""Puts the typed tree together, from drafts whose shapes are all known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import count
+
+from rnnspec.diagnostics import Diagnostic
+from rnnspec.frontend.encodings import Item
+from rnnspec.frontend.scope import Draft
+from rnnspec.frontend.shape_rules import written
+from rnnspec.frontend.shapes import Shapes
+from rnnspec.frontend.typed import Call, Equation, Expr, Input, Metric, Read, Start, Target, When, latest, walk
+
+
+@dataclass
+class Assembler:
+    """Fills in shapes and relations to time."""
+
+    shapes: Shapes
+    whens: Mapping[str, When]
+
+    def expr(self, expr: Expr) -> Expr:
+        """An expression with its shape, its relation to time, and those of everything in it."""
+        args = tuple(self.expr(arg) for arg in expr.args)
+        shape = self.shapes.found[id(expr)].known
+        assert shape is not None, f"no shape: {expr}"
+        if isinstance(expr, Call):
+            return replace(expr, args=args, shape=shape, when=latest(*(arg.when for arg in args)))
+        if isinstance(expr, Read):
+            return replace(expr, shape=shape, when=self.whens.get(expr.name, expr.when))
+        return replace(expr, shape=shape)
+
+    def equation(self, draft: Draft) -> Equation:
+        """An equation."""
+        call = draft.scope.call
+        return Equation(draft.name, self.expr(draft.expr), self.whens[draft.name], draft.span, call)
+
+    def start(self, draft: Draft) -> Start:
+        """An initial value."""
+        assert draft.definition is not None and draft.definition.start is not None
+        return Start(draft.name, draft.definition.start, self.expr(draft.expr), draft.span)
+
+    def metrics(self, drafts: list[Draft]) -> tuple[Metric, ...]:
+        """The metrics, with names of their own."""
+        metrics: list[Metric] = []
+        for draft in drafts:
+            assert isinstance(draft.expr, Call)
+            taken = {metric.name for metric in metrics}
+            names = (f"{draft.expr.function}{f'_{n}' if n > 1 else ''}" for n in count(1))
+            name = next(name for name in names if name not in taken)
+            metrics.append(Metric(name, self.expr(draft.expr), draft.span))
+        return tuple(metrics)
+
+
+def as_input(item: Item) -> Input:
+    """An input of the typed tree."""
+    return Input(item.name, (item.size,), item.when, "ids" if item.whole else "real", item.span)
+
+
+def as_target(item: Item) -> Target:
+    """A target of the typed tree."""
+    return Target(item.name, (item.size,), item.when, "classes" if item.whole else "real", item.span)
+
+
+def check_dropout(draft: Draft, whens: Mapping[str, When]) -> list[Diagnostic]:
+    """Dropout is for values of the data, of which each sequence has its own."""
+    problems = []
+    for node in walk(draft.expr):
+        if isinstance(node, Call) and node.function == "dropout":
+            reads = [whens.get(n.name, n.when) if isinstance(n, Read) else n.when for n in walk(node) if not n.args]
+            if latest(*reads) == "fixed":
+                message = "`dropout` needs a value that depends on the data, not a parameter"
+                problems.append(draft.scope.problem("E0303", message, written(node)))
+    return problems

@@ -1,0 +1,156 @@
+"""Calls in equations, losses and metrics: which function is meant, and its arguments that are constants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+from rnnspec.diagnostics import Diagnostic, suggest
+from rnnspec.frontend.functions import ALIASES, FUNCTIONS, Function, Option, Part, functions_of
+from rnnspec.frontend.scope import Place, Scope
+from rnnspec.frontend.syntax import CallNode, Named, Node, NumberNode, RefNode
+from rnnspec.frontend.values import FRACTION, read_choice, read_number, read_whole
+
+Options = tuple[tuple[str, object], ...]
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What a call gives to its function: values, and constants by their key in the typed tree."""
+
+    function: Function
+    values: tuple[Node, ...]
+    options: Options
+
+
+@dataclass
+class CallReader:
+    """Reads calls; `sizes` looks up a named size that stands where a constant is expected."""
+
+    cells: Collection[str]
+    timed: Callable[[str], bool | None]  # whether a variable changes with time; None if there is none of that name
+    sizes: Callable[[str, Scope], int | None]
+    problems: list[Diagnostic]
+    dropouts: int = 0  # so far in the model
+
+    def read(self, node: CallNode, scope: Scope, place: Place, outermost: bool) -> Arguments | None:
+        """The function and its arguments; None after an error was reported."""
+        row = FUNCTIONS.get(node.name)
+        part: Part = "loss" if place == "loss" else "metric" if place == "metric" else "model"
+        if row is None or part not in row.where:
+            self.problems.append(self._unknown(node, scope, part, outermost))
+            return None
+        count = len(self.problems)
+        values = node.args if row.variadic else node.args[: len(row.values)]
+        given = self._given(node, row, scope)
+        if len(self.problems) == count:
+            options = tuple(self._options(node, row, given, scope))
+            self._check_parts(node, dict(options), given, scope)
+        return Arguments(row, values, options) if len(self.problems) == count else None
+
+    # ---- which function
+    def _unknown(self, node: CallNode, scope: Scope, part: Part, outermost: bool) -> Diagnostic:
+        name = node.name
+        if name in self.cells:
+            message = f"the cell `{name}` must be the whole right side of an equation"
+            return scope.problem("E0206", message, node.span, help=f"give it a name: `h1[t] = {name}(...)`")
+        if name in FUNCTIONS:
+            where = " or ".join(_sections(FUNCTIONS[name]))
+            return scope.problem("E0205", f"`{name}` belongs {where}", node.name_span)
+        help: str | None
+        timed = self.timed(scope.full(name))
+        if timed is not None:
+            product = f"`{name} * (...)` for a product"
+            help = f"write `{name}[t]` for its value at time t, or {product}" if timed else f"write {product}"
+            return scope.problem("E0205", f"`{name}` is not a function", node.name_span, help=help)
+        if part != "model" and outermost:
+            available = sorted(row.name for row in FUNCTIONS.values() if row.rule == "compared" and part in row.where)
+            note = "available: " + ", ".join(available)
+            message = f"there is no {part} called `{name}`"
+            return scope.problem("E0603", message, node.name_span, help=_meant(name, available), note=note)
+        help = _meant(name, [*functions_of(part), *self.cells])
+        note = "`rnnspec functions` lists them all"
+        return scope.problem("E0205", f"there is no function called `{name}`", node.name_span, help=help, note=note)
+
+    # ---- its arguments
+    def _given(self, node: CallNode, row: Function, scope: Scope) -> dict[str, Node]:
+        """The nodes of the options that are given, by the name of the option."""
+        least = len(row.values) - row.optional
+        most = None if row.variadic else len(row.values) + len(row.options)
+        count = len(node.args)
+        if count < least or (most is not None and count > most):
+            takes = f"at least {least}" if most is None else str(least) if most == least else f"{least} to {most}"
+            plural = "s" if takes != "1" else ""
+            message = f"`{row.name}` takes {takes} argument{plural}, not {count}"
+            self.problems.append(scope.problem("E0604", message, node.span))
+            return {}
+        positional = () if row.variadic else node.args[len(row.values) :]
+        given = {option.name: arg for option, arg in zip(row.options, positional, strict=False)}
+        for named in node.named:
+            self._named(row, named, given, scope)
+        return given
+
+    def _named(self, row: Function, named: Named, given: dict[str, Node], scope: Scope) -> None:
+        names = [option.name for option in row.options]
+        if named.name not in names:
+            note = f"arguments by name: {', '.join(names)}" if names else f"`{row.name}` takes no named arguments"
+            message = f"`{row.name}` has no argument `{named.name}`"
+            self.problems.append(scope.problem("E0604", message, named.name_span, note=note))
+        elif named.name in given:
+            self.problems.append(scope.problem("E0604", f"`{named.name}` is given twice", named.name_span))
+        else:
+            given[named.name] = named.value
+
+    def _options(
+        self, node: CallNode, row: Function, given: dict[str, Node], scope: Scope
+    ) -> Iterable[tuple[str, object]]:
+        for option in row.options:
+            if option.name in given:
+                yield option.key, self._constant(given[option.name], option, scope)
+            elif not option.required:
+                yield option.key, option.default
+            else:
+                self.problems.append(_missing(node, row, option, scope))
+        if row.name == "dropout":
+            yield "place", self.dropouts
+            self.dropouts += 1
+
+    def _constant(self, node: Node, option: Option, scope: Scope) -> float | str | None:
+        """A number or a text; None after an error was reported."""
+        if isinstance(node, RefNode) and node.index is None:
+            size = self.sizes(node.name, scope)
+            node = node if size is None else NumberNode(str(size), node.span)
+        if option.words:
+            return read_choice(node, option.what, self.problems, option.words)
+        if option.whole:
+            return read_whole(node, option.what, self.problems, option.allowed)
+        return read_number(node, option.what, self.problems, option.allowed, percent=option.allowed == FRACTION)
+
+    def _check_parts(self, node: CallNode, options: dict[str, object], given: dict[str, Node], scope: Scope) -> None:
+        part, parts = options.get("part"), options.get("parts")
+        if isinstance(part, int) and isinstance(parts, int) and part > parts:
+            message = f"there is no part {part} of {parts}"
+            self.problems.append(scope.problem("E0602", message, given["i"].span))
+
+
+def _sections(row: Function) -> list[str]:
+    """Where a function may be called, in words."""
+    words = {"model": "in the equations", "loss": "under `loss:`", "metric": "under `metrics:`"}
+    return [words[part] for part in row.where]
+
+
+def _meant(name: str, options: Iterable[str]) -> str | None:
+    """The `help` for a name that does not exist."""
+    alias = ALIASES.get(name.lower())
+    if alias:
+        return f"write `{alias}`"
+    near = suggest(name, options)
+    return f"did you mean `{near}`?" if near else None
+
+
+def _missing(node: CallNode, row: Function, option: Option, scope: Scope) -> Diagnostic:
+    if row.name == "dropout":
+        help = f"write `dropout({node.args[0].span.text}, 0.2)`"
+        return scope.problem("E0605", "`dropout` needs a rate", node.span, help=help)
+    help = f"write `{row.signature}`"
+    return scope.problem("E0605", f"`{row.name}` needs the argument `{option.name}`", node.name_span, help=help)

@@ -1,0 +1,175 @@
+"""The front end: the text of a spec -> a typed spec, or everything that is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rnnspec.diagnostics import Diagnostic, Source, Span, SpecError, problem
+from rnnspec.frontend.columns import Offer, read_offer
+from rnnspec.frontend.encodings import VOCABULARY, Encoder, Item
+from rnnspec.frontend.model import ModelReader, read_texts
+from rnnspec.frontend.overrides import Overrides, apply_overrides
+from rnnspec.frontend.schema import Fields, read_section, read_spec
+from rnnspec.frontend.sections import (
+    DataSection,
+    check_sample,
+    check_stop,
+    read_data,
+    read_dims,
+    read_monitor,
+    read_name,
+    read_train,
+)
+from rnnspec.frontend.sizes import Origin, Size
+from rnnspec.frontend.source import load, read_yaml
+from rnnspec.frontend.typed import Data, Encoding, Setting, Spec, Train
+
+UNNAMED = "model.rnn"
+"""What messages call a spec that was given as a text."""
+
+
+def check(
+    spec: str | bytes | Path, overrides: Sequence[str] = (), name: str | None = None
+) -> tuple[Spec | None, list[Diagnostic]]:
+    """Check a spec, given as a path or (bytes, or a string of several lines) as its text.
+
+    The first result is None if there are errors; warnings alone leave it whole.  `overrides` are settings such as
+    `train.batch=64`; `name` is how messages call the file, and where files it names are looked for.  No text makes it raise.
+    """
+    problems: list[Diagnostic] = []
+    checked = None
+    try:
+        source, path = _source(spec, name)
+        checked = _Checker(source, path, tuple(overrides), problems).run()
+    except SpecError as error:
+        problems += error.diagnostics
+    return checked, _in_order(problems)
+
+
+def _source(spec: str | bytes | Path, name: str | None) -> tuple[Source, Path]:
+    """The text of a spec, and the path that stands for it."""
+    if isinstance(spec, str) and "\n" in spec:
+        spec = spec.encode("utf-8", "surrogatepass")
+    if isinstance(spec, bytes):
+        return load(spec, name or UNNAMED), Path(name or UNNAMED)
+    try:
+        return load(spec, name or str(spec)), Path(spec)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        nowhere = Span(Source(name or str(spec), ""), 0, 0)
+        raise SpecError([problem("E0001", f"the spec cannot be read: {reason}", nowhere)]) from None
+
+
+def _in_order(problems: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Errors first, each kind in the order of the text, nothing twice."""
+
+    def place(found: Diagnostic) -> tuple[bool, int]:
+        return (found.level != "error", found.span.start if found.span else 0)
+
+    once: dict[object, Diagnostic] = {}
+    for found in problems:
+        once.setdefault((found.code, found.message, found.span), found)
+    return sorted(once.values(), key=place)
+
+
+class _Stop(Exception):
+    """A stage found errors; the next one would only find their consequences."""
+
+
+@dataclass
+class _Checker:
+    """One check: `run` is the list of its stages."""
+
+    source: Source
+    path: Path
+    overrides: tuple[str, ...]
+    problems: list[Diagnostic]
+
+    def run(self) -> Spec | None:
+        """The typed spec, or None as soon as a stage has found errors."""
+        try:
+            return self._stages()
+        except _Stop:
+            return None
+
+    def _stages(self) -> Spec:
+        tree = apply_overrides(read_yaml(self.source), self.overrides, self.problems)
+        sections = read_spec(tree.root, self.problems)
+        sizes = read_dims(sections, self.problems)
+        name = read_name(sections, self.path, self.problems)
+        data = read_data(sections, self.path.parent, tree.calls, self.problems)
+        train = read_train(sections, tree.calls, self.problems)
+        monitor = read_monitor(sections, self.problems)
+        texts = read_texts(sections, self.problems)
+        self._stop_at_errors()
+        assert data.source is not None and train is not None
+
+        offer = self._offer(data.source, data.source_span, sizes)
+        items = self._items(sections, tree, data.source, offer, sizes)
+        check_sample(sections, monitor, data.source, self.problems)
+        self._check_stream(data, offer, train)
+        self._stop_at_errors()
+
+        model = ModelReader(sections, texts, items, sizes, tree.calls, self.problems)
+        model.resolve_names()
+        self._stop_at_errors()
+        model.check_time(train.truncation.span if train.truncation else None)
+        model.check_losses()
+        self._stop_at_errors()
+        model.solve_shapes()
+        self._stop_at_errors()
+        parameters = model.read_parameters()
+        self._stop_at_errors()
+        typed = model.assemble(parameters)
+        check_stop(train, [metric.name for metric in typed.metrics], data.split, self.problems)
+        self._stop_at_errors()
+
+        encodings = tuple(Encoding(item.name, item.call) for item in items)
+        whole_data = Data(data.source, encodings, data.sequence, data.split, offer.vocabulary)
+        return Spec(name, self.path, self._digest(), typed, whole_data, train, monitor)
+
+    def _stop_at_errors(self) -> None:
+        if any(found.level == "error" for found in self.problems):
+            raise _Stop
+
+    def _offer(self, source: Setting, span: Span, sizes: dict[str, Size]) -> Offer:
+        """What the data offers; the size of a vocabulary becomes the size `V`."""
+        offer = read_offer(source, self.problems)
+        if offer is None:
+            raise _Stop
+        if offer.vocabulary:
+            own = sizes.get(VOCABULARY)
+            if own is not None and own.origin is not None:
+                message = f"`{VOCABULARY}` is the size of the vocabulary, which comes from the data"
+                self.problems.append(problem("E0204", message, own.origin.span, help="choose another name"))
+            origin = Origin(span, f"`{VOCABULARY}`: the vocabulary size, from the data")
+            sizes[VOCABULARY] = Size(len(offer.vocabulary), VOCABULARY, origin)
+        return offer
+
+    def _items(
+        self, sections: Fields, tree: Overrides, source: Setting, offer: Offer, sizes: dict[str, Size]
+    ) -> list[Item]:
+        """Inputs, then targets, as the typed tree has them."""
+        encoder = Encoder(source, offer, sizes, tree.calls, self.problems)
+        encoder.read(read_section(sections, "targets", self.problems), "targets")
+        encoder.read(read_section(sections, "inputs", self.problems), "inputs")
+        return sorted(encoder.items, key=lambda item: item.section)
+
+    def _check_stream(self, data: DataSection, offer: Offer, train: Train) -> None:
+        """An endless sequence must be cut somewhere."""
+        if offer.stream and data.sequence is None and train.truncation is None:
+            message = "this data is one endless sequence"
+            help = "cut it: `sequence: 50` under `data:`, or `truncation: tbptt(50)` under `train:`"
+            note = "without either, the gradient would reach back to the first step"
+            assert data.source is not None and data.source.span is not None
+            self.problems.append(problem("E0705", message, data.source.span, help=help, note=note))
+        if not offer.stream and data.sequence is not None:
+            message = "only a stream can be cut by `sequence`: this data has sequences already"
+            self.problems.append(problem("E0705", message, data.span))
+
+    def _digest(self) -> str:
+        content = "\n".join([self.source.text, *self.overrides])
+        return hashlib.sha256(content.encode("utf-8")).hexdigest()

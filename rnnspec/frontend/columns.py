@@ -1,0 +1,215 @@
+"""What a data source offers: its columns with their sizes, read from the data without loading more than is needed."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.lib import format as npy
+
+from rnnspec.diagnostics import Diagnostic, problem, suggest
+from rnnspec.frontend.typed import Setting
+
+MAX_TEXT = 500_000_000
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.  `axes`: its shape for one sequence, or for one step of a stream.
+
+    `classes`: how many different whole numbers there are, from 0; None where that is not known or they are no whole numbers.
+    """
+
+    axes: tuple[int, ...]
+    whole: bool
+    classes: int | None = None
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The columns of a source; a stream is one endless sequence, everything else a set of sequences."""
+
+    columns: Mapping[str, Column]
+    stream: bool = False
+    vocabulary: str = ""
+
+
+def read_offer(source: Setting, problems: list[Diagnostic]) -> Offer | None:
+    """What a source offers; None after it could not be read."""
+    try:
+        return SOURCES[source.name](source)
+    except Unusable as error:
+        message, note = error.args
+        assert source.span is not None
+        problems.append(problem("E0703", message, source.span, note=note))
+        return None
+
+
+class Unusable(Exception):
+    """Data that cannot be used: a message, and a note or None."""
+
+    def __init__(self, message: str, note: str | None = None) -> None:
+        super().__init__(message, note)
+
+
+def largest(source: Setting, column: str) -> int | None:
+    """The largest number in a column of an `npz` file, so that classes can be checked; None for other sources."""
+    if source.name != "npz":
+        return None
+    with np.load(str(source["path"]), allow_pickle=False) as archive:
+        values = archive[column]
+    if values.size and values.min() < 0:
+        return -1
+    return int(values.max()) if values.size else None
+
+
+# ------------------------------------------------------------------ files
+
+
+def _file(source: Setting) -> Path:
+    path = Path(str(source["path"]))
+    if "\0" in str(path) or not path.is_file():
+        note = "the names of data files are relative to the folder of the spec"
+        raise Unusable(f"the data file `{path.name}` does not exist", note)
+    return path
+
+
+def _text(source: Setting) -> Offer:
+    if source["path"] == "python_docs":
+        return _characters(python_docs())
+    path = _file(source)
+    try:
+        if path.stat().st_size > MAX_TEXT:
+            raise Unusable(f"the text `{path.name}` is larger than {MAX_TEXT:,} bytes")
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Unusable(f"the text `{path.name}` is not valid UTF-8", f"at byte {error.start}") from None
+    except OSError as error:
+        raise Unusable(f"the text `{path.name}` cannot be read", error.strerror) from None
+    return _characters(text)
+
+
+def python_docs() -> str:
+    """The help texts that come with every Python, one after another."""
+    from pydoc_data.topics import topics
+
+    return "\n\n".join(topics[name] for name in sorted(topics))
+
+
+def _characters(text: str) -> Offer:
+    vocabulary = "".join(sorted(set(text)))
+    if len(text) < 2:
+        raise Unusable("the text has fewer than two characters")
+    return Offer({"ids": Column((), True, len(vocabulary))}, stream=True, vocabulary=vocabulary)
+
+
+def _csv(source: Setting) -> Offer:
+    path = _file(source)
+    names = cast("tuple[str, ...]", source["columns"])
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            header = list(rows.fieldnames or ())
+            for name in names:
+                _check_listed(name, header, f"the table `{path.name}` has no column")
+            steps = sum(_check_row(row, names, path.name, line) for line, row in enumerate(rows, 2))
+    except UnicodeDecodeError as error:
+        raise Unusable(f"the table `{path.name}` is not valid UTF-8", f"at byte {error.start}") from None
+    except (OSError, csv.Error) as error:
+        raise Unusable(f"the table `{path.name}` cannot be read", str(error)) from None
+    if steps < 2:
+        raise Unusable(f"the table `{path.name}` has fewer than two rows")
+    return Offer({name: Column((), False) for name in names}, stream=True)
+
+
+def _check_row(row: Mapping[str, str | None], names: tuple[str, ...], file: str, line: int) -> bool:
+    """Every value is a finite number; True, so that rows can be counted."""
+    for name in names:
+        value = row[name]
+        try:
+            finite = value is not None and bool(np.isfinite(float(value)))
+        except ValueError:
+            finite = False
+        if not finite:
+            shown = "nothing" if not value else f"`{value[:20]}`"
+            raise Unusable(f"the column `{name}` of `{file}` must hold numbers", f"line {line} has {shown}")
+    return True
+
+
+def _check_listed(name: str, known: list[str], message: str) -> None:
+    if name not in known:
+        near = suggest(name, known)
+        raise Unusable(f"{message} `{name}`", f"did you mean `{near}`?" if near else "it has: " + ", ".join(known))
+
+
+def _npz(source: Setting) -> Offer:
+    path = _file(source)
+    headers = _headers(path)
+    columns, lengths = {}, {}
+    for name in cast("tuple[str, ...]", source["arrays"]):
+        _check_listed(name, list(headers), f"the file `{path.name}` has no array")
+        shape, dtype = headers[name]
+        if dtype.kind not in "biuf":
+            raise Unusable(f"the array `{name}` of `{path.name}` must hold numbers", f"it holds {dtype}")
+        if not shape or 0 in shape:
+            raise Unusable(f"the array `{name}` of `{path.name}` is empty or a single number")
+        lengths[shape[0]] = name
+        columns[name] = Column(tuple(shape[1:]), dtype.kind in "biu")
+    if len(lengths) > 1:
+        (few, first), (many, second) = sorted(lengths.items())[:2]
+        message = f"the arrays of `{path.name}` have different numbers of sequences"
+        raise Unusable(message, f"`{first}` has {few}, `{second}` has {many}")
+    return Offer(columns)
+
+
+def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
+    """Shape and type of every array of an archive; no array is read."""
+    found = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.namelist():
+                with archive.open(entry) as file:
+                    version = npy.read_magic(file)
+                    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+                    shape, _, dtype = read(file)
+                found[entry.removesuffix(".npy")] = (shape, dtype)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise Unusable(f"`{path.name}` is not an archive of NumPy arrays", str(error)) from None
+    return found
+
+
+# ------------------------------------------------------------------ tasks that are made up
+
+
+def _adding(source: Setting) -> Offer:
+    length = cast(int, source["length"])
+    return Offer({"x": Column((length, 2), False), "y": Column((1,), False)})
+
+
+def _copy_task(source: Setting) -> Offer:
+    symbols, length, delay = (cast(int, source[name]) for name in ("symbols", "length", "delay"))
+    column = Column((2 * length + delay,), True, symbols + 2)  # blank, symbols, signal
+    return Offer({"ids": column, "out": column})
+
+
+def _recall(source: Setting) -> Offer:
+    symbols, length, delay = (cast(int, source[name]) for name in ("symbols", "length", "delay"))
+    if delay >= length:
+        raise Unusable(f"the delay of `recall` must be shorter than its sequences, which have {length} steps")
+    column = Column((length,), True, symbols + 1)  # nothing, symbols
+    return Offer({"ids": column, "out": column})
+
+
+SOURCES: dict[str, Callable[[Setting], Offer]] = {
+    "text": _text,
+    "csv": _csv,
+    "npz": _npz,
+    "adding": _adding,
+    "copy_task": _copy_task,
+    "recall": _recall,
+}

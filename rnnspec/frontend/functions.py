@@ -1,0 +1,156 @@
+"""The functions of the language, one row each: what `rnnspec functions` lists and what the checks read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from rnnspec.frontend.values import COUNT, FRACTION, NOT_NEGATIVE, POSITIVE, Range
+
+Rule = Literal["same", "vector", "number", "dot", "outer", "concat", "chunk", "where", "compared"]
+"""How the shape of a result follows from the shapes of the values; each has a method in `shape_rules`.
+
+same: equal shapes, or one side a plain number. vector: the same, and the first value is a vector. compared: a prediction and a
+target of equal shape give a number.
+"""
+
+Part = Literal["model", "loss", "metric"]
+"""Where a function may be called: in the equations, under `loss:` or under `metrics:`."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """An argument that is not a value but a constant, such as a rate; `key` is its name in the typed tree."""
+
+    name: str
+    key: str
+    what: str  # in messages: "a dropout rate"
+    default: float | str | None = None
+    required: bool = False
+    allowed: Range = NOT_NEGATIVE
+    whole: bool = False
+    words: tuple[str, ...] = ()  # the texts that are allowed, for an option that is no number
+
+
+@dataclass(frozen=True)
+class Function:
+    """A row: the values it takes (the last `optional` of them may be left out), then its options, all in order."""
+
+    name: str
+    values: tuple[str, ...]
+    rule: Rule
+    doc: str
+    optional: int = 0
+    options: tuple[Option, ...] = ()
+    variadic: bool = False
+    where: tuple[Part, ...] = ("model", "loss")
+
+    @property
+    def signature(self) -> str:
+        """How it is called, such as `layer_norm(v, g, b, eps=1e-05)`."""
+        first = len(self.values) - self.optional
+        parts = [*self.values[:first], *(f"[{value}]" for value in self.values[first:])]
+        parts += ["..."] if self.variadic else []
+        parts += [o.name if o.required else f"{o.name}={_written(o.default)}" for o in self.options]
+        return f"{self.name}({', '.join(parts)})"
+
+
+def _written(default: float | str | None) -> str:
+    return f'"{default}"' if isinstance(default, str) else "none" if default is None else str(default)
+
+
+def _curves() -> Iterator[Function]:
+    documents = {
+        "tanh": "hyperbolic tangent",
+        "sigmoid": "1 / (1 + exp(-x))",
+        "relu": "x where it is positive, else 0",
+        "softplus": "log(1 + exp(x)), a smooth relu",
+        "exp": "e to the power of x",
+        "log": "natural logarithm",
+        "sqrt": "square root",
+        "square": "x * x",
+        "abs": "absolute value",
+    }
+    for name, doc in documents.items():
+        yield Function(name, ("x",), "same", doc)
+
+
+_DROPOUT = (
+    Option("p", "rate", "a dropout rate", required=True, allowed=FRACTION),
+    Option("shared", "shared", "what a dropout mask is shared over", words=("time",)),
+)
+_CHUNK = (
+    Option("i", "part", "the number of a part", required=True, allowed=COUNT, whole=True),
+    Option("n", "parts", "the number of parts", required=True, allowed=COUNT, whole=True),
+)
+_PAIR = ("prediction", "target")
+
+_ROWS = (
+    *_curves(),
+    Function("softmax", ("v",), "vector", "positive numbers that add up to 1, in proportion to exp(v)"),
+    Function(
+        "layer_norm", ("v", "g", "b"), "vector", "v with mean 0 and variance 1 over its features, times g, plus b",
+        optional=2, options=(Option("eps", "eps", "`eps`", default=1e-5, allowed=POSITIVE),),
+    ),
+    Function("where", ("c", "a", "b"), "where", "a where the condition c holds, else b; both are computed"),
+    Function("minimum", ("a", "b"), "same", "the smaller one, element by element"),
+    Function("maximum", ("a", "b"), "same", "the larger one, element by element"),
+    Function("concat", ("a", "b"), "concat", "vectors one after another", variadic=True),
+    Function("chunk", ("v",), "chunk", "the i-th of n equal parts of a vector, counted from 1", options=_CHUNK),
+    Function("sum", ("x",), "number", "the sum of all features"),
+    Function("mean", ("x",), "number", "the mean of all features"),
+    Function("dot", ("a", "b"), "dot", "the inner product of two vectors"),
+    Function("outer", ("a", "b"), "outer", "the matrix of all products: [m], [n] -> [m, n]"),
+    Function(
+        "dropout", ("v",), "vector", "in training, zeros with probability p, the rest divided by 1 - p",
+        options=_DROPOUT, where=("model",),
+    ),
+    Function(
+        "cross_entropy", _PAIR, "compared", "-log of the softmax of the prediction at the class of the target",
+        where=("loss", "metric"),
+    ),
+    Function("mse", _PAIR, "compared", "mean of the squared differences", where=("loss", "metric")),
+    Function("mae", _PAIR, "compared", "mean of the absolute differences", where=("loss", "metric")),
+    Function("accuracy", _PAIR, "compared", "share of the steps whose largest prediction is right", where=("metric",)),
+    Function("perplexity", _PAIR, "compared", "exp of the mean cross-entropy", where=("metric",)),
+)  # fmt: skip
+
+FUNCTIONS: dict[str, Function] = {row.name: row for row in _ROWS}
+
+CLASS_FUNCTIONS = frozenset({"cross_entropy", "accuracy", "perplexity"})
+"""Those whose target is a class."""
+
+OPERATORS: dict[str, str] = {
+    "+": "add", "-": "sub", "*": "mul", "/": "div", "@": "matmul", "**": "pow",
+    "<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal", "==": "equal", "!=": "not_equal",
+    "and": "and", "or": "or",
+}  # fmt: skip
+"""Operators of two operands and their names in the typed tree; `neg`, `not` and `transpose` have one."""
+
+CONDITIONS = frozenset({"less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "and", "or", "not"})
+"""Calls that give a condition rather than a number."""
+
+ALIASES: dict[str, str] = {
+    "sigm": "sigmoid", "logistic": "sigmoid", "hadamard": "*", "matmul": "@", "mm": "@", "concatenate": "concat",
+    "cat": "concat", "ln": "log", "layernorm": "layer_norm", "softmax_cross_entropy": "cross_entropy", "pow": "**",
+    "transpose": ".T", "clip": "minimum(maximum(x, low), high)", "if": "where", "split": "chunk", "sqr": "square",
+}  # fmt: skip
+"""What other systems call it, and what to write here."""
+
+RESERVED: dict[str, str] = {
+    "t": "the time index",
+    "T": "the last time step",
+    "true": "a constant",
+    "false": "a constant",
+    "and": "an operator",
+    "or": "an operator",
+    "not": "an operator",
+    "mask": "the built-in padding mask",
+}
+"""Names that mean something everywhere."""
+
+
+def functions_of(part: Part) -> list[str]:
+    """The names that may be called in an equation, a loss or a metric."""
+    return [name for name, row in FUNCTIONS.items() if part in row.where]

@@ -1,0 +1,318 @@
+"""Cells: groups of equations.  A call of one becomes an instance: its equations under full names (`h1.i`, `h1.W_i`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+
+from rnnspec.diagnostics import Diagnostic, Source, Span, SpecError, problem, suggest
+from rnnspec.frontend.equations import parse_block
+from rnnspec.frontend.functions import FUNCTIONS, RESERVED
+from rnnspec.frontend.parameters import NAME, Declarations, read_shape, read_size
+from rnnspec.frontend.schema import KEYS, Fields, read_fields, read_section
+from rnnspec.frontend.scope import MODEL, Definition, Scope
+from rnnspec.frontend.sizes import Origin, Size
+from rnnspec.frontend.source import Node, Scalar, read_yaml
+from rnnspec.frontend.source import Sequence as YamlSequence
+from rnnspec.frontend.syntax import CallNode, EquationNode, Named, RefNode
+from rnnspec.frontend.time import Index, read_index
+from rnnspec.frontend.values import read_flag, read_whole
+
+REVERSE = "reverse"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell as it is defined under `cells:`."""
+
+    name: str
+    span: Span  # of its name
+    args: tuple[str, ...]  # all whole numbers
+    inputs: tuple[str, ...]
+    states: Fields
+    output: str
+    equations: tuple[EquationNode, ...]
+    params: Fields
+    library: bool = False
+
+
+# ------------------------------------------------------------------ definitions
+
+
+def read_cells(section: Fields, problems: list[Diagnostic], library: bool = False) -> dict[str, Cell]:
+    """The cells of a section `cells:`."""
+    cells = {}
+    for key, value in section:
+        if not NAME.match(key.value) or key.value in RESERVED or key.value in FUNCTIONS:
+            message = f"`{key.value[:40]}` cannot be the name of a cell"
+            problems.append(problem("E0204", message, key.span))
+            continue
+        cell = _read_cell(key, value, problems, library)
+        if cell is not None:
+            cells[key.value] = cell
+    return cells
+
+
+def _read_cell(key: Scalar, value: Node, problems: list[Diagnostic], library: bool) -> Cell | None:
+    count = len(problems)
+    name, required = f"cells.{key.value}", ("inputs", "output", "equations")
+    fields = read_fields(key, value, problems, KEYS["cells.*"], name, required)
+    args = _part(fields, "args", problems)
+    for arg, kind in args:
+        if not (isinstance(kind, Scalar) and kind.value == "int"):
+            message = f"the type of the argument `{arg.value}` must be `int`"
+            problems.append(problem("E0601", message, kind.span.first))
+    inputs = _names(fields.get("inputs"), problems)
+    output = fields.get("output")
+    if output is not None and not isinstance(output, Scalar):
+        problems.append(problem("E0601", "`output` must be the name of a variable", output.span.first))
+    node = fields.get("equations")
+    equations = parse_block(node, problems, "equations") if node is not None else None
+    if len(problems) > count or equations is None or not isinstance(output, Scalar):
+        return None
+    states, params = _part(fields, "states", problems), _part(fields, "params", problems)
+    names = tuple(arg.value for arg, _ in args)
+    cell = Cell(key.value, key.span, names, inputs, states, output.value, tuple(equations), params, library)
+    _check_cell(cell, output, problems)
+    return cell if len(problems) == count else None
+
+
+def _part(fields: Fields, name: str, problems: list[Diagnostic]) -> Fields:
+    """A part of a cell that is a mapping; empty where there is none."""
+    key, value = fields.key(name), fields.get(name)
+    if key is None or value is None:
+        return Fields(name, fields.span)
+    return read_fields(key, value, problems, None, name)
+
+
+def _names(node: Node | None, problems: list[Diagnostic]) -> tuple[str, ...]:
+    """A list of names."""
+    if node is None:
+        return ()
+    items = node.items if isinstance(node, YamlSequence) else ()
+    names = tuple(item.value for item in items if isinstance(item, Scalar) and NAME.match(item.value))
+    if len(names) < len(items) or not isinstance(node, YamlSequence):
+        problems.append(problem("E0601", "`inputs` must be a list of names such as `[u]`", node.span.first))
+    return names
+
+
+def _check_cell(cell: Cell, output: Scalar, problems: list[Diagnostic]) -> None:
+    """Its output and its states have equations, its names do not clash, and it calls no other cell."""
+    defined = {equation.left.name for equation in cell.equations}
+    if cell.output not in defined:
+        near = suggest(cell.output, defined)
+        help = f"did you mean `{near}`?" if near else f"add `{cell.output}[t] = ...` to its equations"
+        message = f"the output `{cell.output}` of the cell `{cell.name}` has no equation"
+        problems.append(problem("E0207", message, output.span, help=help))
+    for state, _ in cell.states:
+        if state.value not in defined:
+            problems.append(no_equation(state, sorted(defined)))
+    taken = {*cell.inputs, *cell.args}
+    for equation in cell.equations:
+        name = equation.left.name
+        meaning = RESERVED.get(name) or ("a function" if name in FUNCTIONS else None)
+        if meaning or name in taken:
+            meaning = meaning or "an input or an argument of this cell"
+            message = f"`{name}` cannot be used as a name: it is {meaning}"
+            problems.append(problem("E0204", message, equation.left.name_span))
+
+
+def no_equation(state: Scalar, names: Sequence[str]) -> Diagnostic:
+    """A size is given to something that has no equation."""
+    near = suggest(state.value, names)
+    help = f"did you mean `{near}`?" if near else f"add `{state.value}[t] = ...` to the equations"
+    return problem("E0201", f"the state `{state.value}` has no equation", state.span, help=help)
+
+
+@cache
+def library() -> dict[str, Cell]:
+    """The cells that come with the language: those in the folder `cells`."""
+    found: dict[str, Cell] = {}
+    folder = resources.files("rnnspec.frontend.cells")
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".rnn"):
+            problems: list[Diagnostic] = []
+            root = read_yaml(Source(f"<library>/{file.name}", file.read_text(encoding="utf-8")))
+            section = read_section(Fields("spec", root.span, root.items), "cells", problems)
+            found |= read_cells(section, problems, library=True)
+            if problems:
+                raise SpecError(problems)
+    return found
+
+
+# ------------------------------------------------------------------ instances
+
+
+@dataclass
+class Expansion:
+    """All equations of a model, those of its cells under full names, and the sizes of the cells' states."""
+
+    cells: Mapping[str, Cell]
+    sizes: Mapping[str, Size]
+    declarations: Declarations
+    problems: list[Diagnostic]
+    definitions: list[Definition] = field(default_factory=list)
+    states: dict[str, tuple[Size, ...]] = field(default_factory=dict)
+    arguments: dict[str, Size] = field(default_factory=dict)  # of cells, by full name
+    instances: dict[str, Span] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)  # left sides with a problem of their own
+
+    def expand(self, equations: Sequence[EquationNode], known: Mapping[str, object]) -> None:
+        """Add the equations of a model; `known` has its inputs, by name."""
+        names = {*known, *self._left_names(equations)}
+        for equation in equations:
+            call = equation.right
+            if isinstance(call, CallNode) and call.name in self.cells:
+                self._instance(equation, call, self.cells[call.name], names)
+            else:
+                self._define(equation, equation.left.name, MODEL)
+
+    def _left_names(self, equations: Sequence[EquationNode]) -> Iterator[str]:
+        """The full names of all variables that the equations define."""
+        for equation in equations:
+            yield equation.left.name
+            if isinstance(equation.right, CallNode) and equation.right.name in self.cells:
+                for inner in self.cells[equation.right.name].equations:
+                    yield f"{equation.left.name}.{inner.left.name}"
+
+    def _define(self, equation: EquationNode, name: str, scope: Scope) -> None:
+        """Add one equation, if its left side is one."""
+        index = read_index(equation.left, scope)
+        wrong = index if isinstance(index, Diagnostic) else _wrong_left(equation.left, index, scope)
+        if isinstance(index, Diagnostic) or wrong is not None:
+            self.problems += [wrong] if wrong else []
+            self.broken.add(name)
+            return
+        start = index.offset if index.kind in ("fixed", "T") else None
+        if start is not None and scope.reverse:
+            start = 1 - start
+        timed = index.kind == "t"
+        self.definitions.append(
+            Definition(name, equation.left, equation.right, equation.span, scope, timed, start)
+        )
+
+    def _instance(self, equation: EquationNode, call: CallNode, cell: Cell, names: set[str]) -> None:
+        left, count = equation.left, len(self.problems)
+        if left.name in self.instances:
+            others = [(self.instances[left.name], "first defined here")]
+            message = f"`{left.name}` is defined twice"
+            self.problems.append(problem("E0202", message, left.name_span, "defined again here", others=others))
+        self.instances.setdefault(left.name, left.name_span)
+        index = read_index(left, MODEL)
+        if not isinstance(index, Index) or index != Index("t"):
+            message = "an instance of a cell is defined at `[t]`"
+            self.problems.append(problem("E0405", message, left.span, help=f"write `{left.name}[t] = {cell.name}(...)`"))
+        sizes, reverse = self._arguments(call, cell)
+        if len(call.args) != len(cell.inputs):
+            plural = "" if len(cell.inputs) == 1 else "s"
+            takes = f"{len(cell.inputs)} input{plural} ({', '.join(cell.inputs)})"
+            message = f"the cell `{cell.name}` takes {takes}, not {len(call.args)}"
+            self.problems.append(problem("E0604", message, call.span))
+        if len(self.problems) > count:
+            self.broken.add(left.name)
+            return
+        instance = left.name
+        full = {e.left.name: f"{instance}.{e.left.name}" for e in cell.equations} | {cell.output: instance}
+        aliases = self._inputs(equation, call, cell, names)
+        scope = Scope(
+            instance, cell.name, cell.library, reverse, call.span, full | aliases, frozenset(cell.inputs), sizes
+        )
+        self.arguments |= {f"{instance}.{name}": size for name, size in sizes.items()}
+        self._states(cell, scope)
+        self.declarations.read(cell.params, scope)
+        for inner in cell.equations:
+            self._define(_named_outside(inner, left, cell), full[inner.left.name], scope)
+
+    def _arguments(self, call: CallNode, cell: Cell) -> tuple[dict[str, Size], bool]:
+        """The sizes given to a cell, and whether it runs in reverse."""
+        sizes: dict[str, Size] = {}
+        reverse, count = False, len(self.problems)
+        for named in call.named:
+            if named.name in sizes:
+                self.problems.append(problem("E0604", f"`{named.name}` is given twice", named.name_span))
+            elif named.name == REVERSE:
+                reverse = bool(read_flag(named.value, f"`{REVERSE}`", self.problems))
+            elif named.name in cell.args:
+                size = self._size(named)
+                if size is not None:
+                    sizes[named.name] = size
+            else:
+                known = [*cell.args, REVERSE]
+                near = suggest(named.name, known)
+                help = f"did you mean `{near}`?" if near else None
+                note = f"arguments of `{cell.name}`: {', '.join(known)}"
+                message = f"`{cell.name}` has no argument `{named.name}`"
+                self.problems.append(problem("E0604", message, named.name_span, help=help, note=note))
+        given = {named.name for named in call.named}
+        for missing in (arg for arg in cell.args if arg not in given and len(self.problems) == count):
+            help = f"write `{cell.name}(..., {missing}=128)`"
+            message = f"`{cell.name}` needs the argument `{missing}`"
+            self.problems.append(problem("E0605", message, call.name_span, help=help))
+        return sizes, reverse
+
+    def _size(self, named: Named) -> Size | None:
+        """A whole number, or the name of a size."""
+        node = named.value
+        if isinstance(node, RefNode) and node.index is None and node.name in self.sizes:
+            return self.sizes[node.name]
+        value = read_whole(node, f"`{named.name}`", self.problems)
+        return None if value is None else Size(value, None, Origin(node.span, f"`{named.name}` is {value} here"))
+
+    def _inputs(self, equation: EquationNode, call: CallNode, cell: Cell, names: set[str]) -> dict[str, str]:
+        """What the inputs of an instance stand for: a variable, or an equation that is added for an expression."""
+        aliases = {}
+        for name, arg in zip(cell.inputs, call.args, strict=True):
+            if isinstance(arg, RefNode) and arg.name in names and _is_plain(arg):
+                aliases[name] = arg.name
+                continue
+            aliases[name] = full = f"{equation.left.name}.{name}"
+            left = RefNode(full, arg.span, arg.span, ())
+            self.definitions.append(Definition(full, left, arg, arg.span, MODEL, timed=True))
+        return aliases
+
+    def _states(self, cell: Cell, scope: Scope) -> None:
+        for state, node in cell.states:
+            sizes = read_state(state, node, scope.sizes, self.problems)
+            if sizes is not None:
+                self.states[scope.full(state.value)] = sizes
+
+
+def read_state(
+    state: Scalar, node: Node, sizes: Mapping[str, Size], problems: list[Diagnostic]
+) -> tuple[Size, ...] | None:
+    """The shape of a state: one size, or a list of two for a matrix."""
+    if isinstance(node, YamlSequence):
+        return read_shape(node, sizes, "a size", problems)
+    size = read_size(node, sizes, f"the size of `{state.value}`", problems)
+    return None if size is None else (size,)
+
+
+def _is_plain(arg: RefNode) -> bool:
+    """Whether an input of a cell is a variable as it is: `x[t]`, or `a` for one without time."""
+    return read_index(arg, MODEL) in (Index(), Index("t"))
+
+
+def _named_outside(inner: EquationNode, left: RefNode, cell: Cell) -> EquationNode:
+    """The equation of the output takes the left side of the call, so that messages show what the user wrote."""
+    if inner.left.name != cell.output or not _is_plain(inner.left):
+        return inner
+    return EquationNode(left, inner.right, inner.span)
+
+
+def _wrong_left(left: RefNode, index: Index, scope: Scope) -> Diagnostic | None:
+    """What is wrong with the index of a left side."""
+    if index.kind == "t" and index.offset:
+        steps = abs(index.offset)
+        help = f"shift the equation by {steps}: write `{left.name}[t] = ...` and move every index on the right the same way"
+        message, label = f"the left side must be `{left.name}[t]`", f"this defines time t{index.offset:+d}"
+        return scope.problem("E0405", message, left.span, label, help=help)
+    if index.kind == "T" and index.offset < 1:
+        message, help = "the last step cannot be defined by itself", "define the variable at `[t]`"
+        return scope.problem("E0405", message, left.span, help=help)
+    if index.kind == "fixed" and index.offset > 0:
+        message, label = f"`{left.name}[{index.offset}]` is not an initial value", "time runs from 1 to T"
+        help = f"an initial value is `{left.name}[0]`, or `{left.name}[-1]` for a second step back"
+        return scope.problem("E0405", message, left.span, label, help=help)
+    return None

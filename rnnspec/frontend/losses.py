@@ -1,0 +1,105 @@
+"""Losses and metrics: what is compared with what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from rnnspec.diagnostics import Diagnostic, Span, problem
+from rnnspec.frontend.encodings import Item
+from rnnspec.frontend.functions import CLASS_FUNCTIONS, FUNCTIONS
+from rnnspec.frontend.scope import Draft
+from rnnspec.frontend.shape_rules import written
+from rnnspec.frontend.typed import Call, Expr, Last, Read, walk
+
+
+def check_comparisons(draft: Draft, targets: Mapping[str, Item]) -> Iterator[Diagnostic]:
+    """What is wrong with the comparisons in a loss or a metric."""
+    compared = [node for node in walk(draft.expr) if isinstance(node, Call) and _compares(node)]
+    in_place = {id(call.args[1]) for call in compared}
+    in_order = True
+    for call in compared:
+        found = _wrong(call, targets)
+        in_order = in_order and found is None
+        if found is not None:
+            yield found
+    for node in walk(draft.expr):
+        item = _target(node, targets)
+        if in_order and item is not None and item.whole and id(node) not in in_place:
+            message = f"`{item.name}` holds classes: it can only be compared, for example by `cross_entropy`"
+            yield problem("E0607", message, written(node))
+
+
+def _compares(call: Call) -> bool:
+    return call.function in FUNCTIONS and FUNCTIONS[call.function].rule == "compared"
+
+
+def _wrong(call: Call, targets: Mapping[str, Item]) -> Diagnostic | None:
+    """What is wrong with one comparison."""
+    prediction, target = call.args
+    name, p, q = call.function, written(prediction), written(target)
+    if _target(prediction, targets):
+        message = f"the arguments of `{name}` are in the wrong order"
+        return problem("E0607", message, p, "this is a target", help=f"write `{name}({q.text}, {p.text})`")
+    item = _target(target, targets)
+    if name in CLASS_FUNCTIONS:
+        found = _wrong_classes(name, item, prediction, target)
+    elif item is not None and item.whole:
+        message = f"`{name}` needs numbers, but `{item.name}` holds classes"
+        found = problem("E0607", message, q, help="use `cross_entropy`")
+    else:
+        found = None
+    if found is None and item is not None and {prediction.when, target.when} == {"step", "sequence"}:
+        found = _different_times(prediction, item, p)
+    return found
+
+
+def _wrong_classes(name: str, item: Item | None, prediction: Expr, target: Expr) -> Diagnostic | None:
+    span = written(target)
+    if item is None:
+        return problem("E0607", f"the second argument of `{name}` must be a target", span)
+    if not item.whole:
+        help = "use `mse` for numbers, or encode the target with `classes(...)`"
+        return problem("E0607", f"`{name}` needs class targets, but `{item.name}` holds numbers", span, help=help)
+    if not isinstance(target, Read) or target.lag:
+        message = f"classes are compared step by step: `{item.name}` needs the index `[t]`"
+        return problem("E0607", message, span, help=f"write `{item.name}[t]`")
+    if isinstance(prediction, Call) and prediction.function == "softmax":
+        inner = written(prediction.args[0]).text
+        help = f"write `{name}({inner}, {span.text})`"
+        label = "this would apply it twice"
+        return problem("E0608", f"`{name}` applies softmax itself", written(prediction), label, help=help)
+    return None
+
+
+def _different_times(prediction: Expr, item: Item, span: Span) -> Diagnostic:
+    if item.when == "sequence":
+        message = f"this has a value for every step, but the target `{item.name}` one for the whole sequence"
+        return problem("E0607", message, span, help="use the last step, `[T]`")
+    message = f"this has one value for the whole sequence, but the target `{item.name}` one for every step"
+    return problem("E0607", message, span, help="use a variable with `[t]`")
+
+
+def _target(expr: Expr, targets: Mapping[str, Item]) -> Item | None:
+    return targets.get(expr.name) if isinstance(expr, Read | Last) else None
+
+
+def check_loss(draft: Draft) -> Iterator[Diagnostic]:
+    """A loss depends on the data."""
+    if draft.expr.when == "fixed":
+        help = "compare a prediction with a target, for example `mse(y[t], target[t])`"
+        yield problem("E0609", "this loss does not depend on the data", draft.span, help=help)
+
+
+def check_metric(draft: Draft, targets: Mapping[str, Item]) -> Iterator[Diagnostic]:
+    """A metric is one function of a variable and a target."""
+    call = draft.expr
+    help = "write `accuracy(y[t], target[t])`; give other expressions a name in the model"
+    if not isinstance(call, Call) or not _compares(call):
+        yield problem("E0610", "a metric is one function of a prediction and a target", draft.span, help=help)
+        return
+    prediction, target = call.args
+    if not isinstance(prediction, Read) or prediction.lag:
+        message = "the first argument of a metric must be a variable at the current step"
+        yield problem("E0610", message, written(prediction), help=help)
+    elif not isinstance(target, Read) or target.name not in targets or target.lag:
+        yield problem("E0610", "the second argument of a metric must be a target", written(target), help=help)

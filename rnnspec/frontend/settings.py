@@ -1,0 +1,192 @@
+"""Settings: the named things of which one is chosen and given arguments, all in one table.
+
+A new optimizer or initialiser is one row: its name, its arguments with types, ranges and defaults, and what it does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
+from rnnspec.frontend.arguments import (
+    Row,
+    choice,
+    column,
+    columns,
+    flag,
+    number,
+    path,
+    read_arguments,
+    row,
+    text,
+    whole,
+)
+from rnnspec.frontend.equations import parse_value
+from rnnspec.frontend.source import Mapping, Scalar, Sequence
+from rnnspec.frontend.source import Node as YamlNode
+from rnnspec.frontend.syntax import CallNode, Node, RefNode
+from rnnspec.frontend.typed import Setting
+from rnnspec.frontend.values import FRACTION, NOT_NEGATIVE, POSITIVE, Range
+
+LR = number("lr", allowed=POSITIVE)
+EPS = number("eps", 1e-8, POSITIVE)
+SHARE = Range(0, 1, above=True, closed=True)
+FROM_ZERO = Range(0, 1_000_000_000, closed=True)
+SYMBOLS = whole("symbols", 8)
+SEQUENCES = whole("sequences", 10_000)
+
+SETTINGS: dict[str, dict[str, Row]] = {
+    "optimizer": {
+        "sgd": row(
+            "gradient descent, with momentum where it is given",
+            LR,
+            number("momentum", 0.0, FRACTION),
+            flag("nesterov", False),
+        ),
+        "adam": row(
+            "Adam; `decay` is decoupled weight decay (AdamW)",
+            LR,
+            number("beta1", 0.9, FRACTION),
+            number("beta2", 0.999, FRACTION),
+            EPS,
+            number("decay", 0.0, NOT_NEGATIVE),
+        ),
+        "rmsprop": row("divides by a running mean of squares", LR, number("rho", 0.9, FRACTION), EPS),
+        "adagrad": row("divides by the sum of all squares so far", LR, number("eps", 1e-10, POSITIVE)),
+    },
+    "schedule": {
+        "constant": row("the same learning rate throughout"),
+        "cosine": row(
+            "a linear start over `warmup` steps, then half a cosine down to the learning rate `final`",
+            whole("warmup", 0, FROM_ZERO),
+            number("final", 0.0, NOT_NEGATIVE),
+        ),
+        "step": row("times `factor` after `every` steps", whole("every"), number("factor", allowed=SHARE)),
+        "exponential": row("times `rate` after every step", number("rate", allowed=SHARE)),
+    },
+    "clip": {
+        "global_norm": row("shrinks the gradient where its norm is above `max`", number("max", allowed=POSITIVE)),
+        "value": row("cuts every element to -max .. max", number("max", allowed=POSITIVE)),
+        "none": row("leaves the gradient as it is"),
+    },
+    "truncation": {
+        "tbptt": row(
+            "walks sequences in windows of `steps`; the state is carried, the gradient is not", whole("steps")
+        ),
+    },
+    "checkpoint": {
+        "every": row("saves after every so many steps and keeps the last ones", whole("steps"), whole("keep", 1)),
+        "none": row("saves only at the end"),
+    },
+    "stop": {
+        "patience": row(
+            "stops after `epochs` epochs in which `on` did not improve", whole("epochs"), text("on", "valid.loss")
+        ),
+    },
+    "init": {
+        "zeros": row("all 0"),
+        "ones": row("all 1"),
+        "constant": row("all the same number", number("value")),
+        "normal": row("normal with mean 0", number("std", 0.01, NOT_NEGATIVE)),
+        "uniform": row("uniform between -limit and limit", number("limit", allowed=POSITIVE)),
+        "glorot_uniform": row("uniform, limit sqrt(6 / (rows + columns))"),
+        "glorot_normal": row("normal, std sqrt(2 / (rows + columns))"),
+        "he_uniform": row("uniform, limit sqrt(6 / columns)"),
+        "he_normal": row("normal, std sqrt(2 / columns)"),
+        "orthogonal": row("orthonormal rows or columns, times `gain`", number("gain", 1.0, POSITIVE)),
+        "identity": row("`gain` on the diagonal, 0 elsewhere", number("gain", 1.0, POSITIVE)),
+    },
+    "source": {
+        "text": row(
+            "a stream of characters: column `ids`; `python_docs` is the help text inside every Python",
+            path("path", "python_docs"),
+            choice("unit", "char"),
+        ),
+        "csv": row(
+            "a stream of numbers, one column each",
+            path("path"),
+            columns("columns"),
+            choice("normalize", "none", "zscore"),
+        ),
+        "npz": row("arrays; the first axis is the sequence, the second is time", path("path"), columns("arrays")),
+        "adding": row(
+            "add the two marked numbers: columns `x` (length, 2) and `y`",
+            whole("length", allowed=Range(2, 1_000_000)),
+            SEQUENCES,
+        ),
+        "copy_task": row(
+            "repeat what came before the delay: columns `ids` and `out`",
+            SYMBOLS,
+            whole("length", 10),
+            whole("delay", 20, FROM_ZERO),
+            SEQUENCES,
+        ),
+        "recall": row(
+            "say what came `delay` steps ago: columns `ids` and `out`",
+            SYMBOLS,
+            whole("length", 50),
+            whole("delay", 5, FROM_ZERO),
+            SEQUENCES,
+        ),
+    },
+    "inputs": {
+        "one_hot": row("one class per step", column("column"), whole("size", None), column("length", None)),
+        "vectors": row(
+            "`size` numbers per step; `length` is the column of valid steps",
+            column("array"),
+            whole("size"),
+            column("length", None),
+        ),
+        "columns": row("one number per column and step", columns("names")),
+        "current": row("the target's own column at this step, for teacher forcing", column("column")),
+        "vector": row("`size` numbers per sequence", column("array"), whole("size")),
+    },
+    "targets": {
+        "next": row("what comes next, or the `steps` next", columns("columns"), whole("steps", 1)),
+        "classes": row("a class per step or per sequence", column("array"), whole("count")),
+        "values": row("`size` numbers per step or per sequence", column("array"), whole("size")),
+    },
+}
+"""Kind -> name -> row.  The kinds `inputs` and `targets` are the encodings of columns."""
+
+NOUNS = {"init": "initialiser", "source": "data source", "inputs": "encoding", "targets": "encoding"}
+"""How messages call a kind whose key is not a word for it."""
+
+
+def resolve(
+    node: YamlNode | Node, kind: str, problems: list[Diagnostic], what: str = "", folder: Path | None = None
+) -> Setting | None:
+    """A setting with all its arguments, defaults filled in; None after a problem.
+
+    `kind` is a key of `SETTINGS`; `what` is how messages call the place (the key by default); file names are relative
+    to `folder`.
+    """
+    if isinstance(node, (Scalar, Mapping, Sequence)):
+        expression = parse_value(node, problems)
+        return resolve(expression, kind, problems, what, folder) if expression is not None else None
+    if isinstance(node, RefNode) and node.index is None:  # `zeros` is `zeros()`
+        node = CallNode(node.name, node.span, node.name_span)
+    rows = SETTINGS[kind]
+    if not isinstance(node, CallNode):
+        problems.append(_not_a_setting(node.span, kind, what or f"`{kind}`"))
+        return None
+    if node.name not in rows:
+        problems.append(_unknown(node, kind))
+        return None
+    arguments = read_arguments(node, rows[node.name], problems, folder)
+    return None if arguments is None else Setting(node.name, arguments, node.span)
+
+
+def _not_a_setting(span: Span, kind: str, what: str) -> Diagnostic:
+    names = ", ".join(SETTINGS[kind])
+    if kind in ("inputs", "targets"):
+        return problem("E0701", f"{what} must say how to encode a column", span, note=f"available: {names}")
+    return problem("E0601", f"{what} must be one of: {names}", span)
+
+
+def _unknown(call: CallNode, kind: str) -> Diagnostic:
+    code = "E0701" if kind in ("inputs", "targets") else "E0603"
+    meant = suggest(call.name, SETTINGS[kind])
+    message = f"there is no {NOUNS.get(kind, kind)} called `{call.name}`"
+    help = f"did you mean `{meant}`?" if meant else None
+    return problem(code, message, call.name_span, help=help, note="available: " + ", ".join(SETTINGS[kind]))

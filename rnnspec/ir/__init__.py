@@ -1,0 +1,1 @@
+"""The intermediate representation: a flat graph of values, its operations, order, validation and printed form."""

@@ -1,0 +1,189 @@
+"""The operations of the intermediate representation: one row each, with its kind and the rule for shape and time.
+
+leaf          nothing is computed: parameters, inputs, masks
+view          names part of existing storage, or existing storage at another time: never computed
+elementwise   every element of the result from the same element of the operands: may run in place
+other         everything else: products, reductions, what crosses time
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rnnspec.ir.program import Shape, Time, Value
+
+Kind = Literal["leaf", "view", "elementwise", "other"]
+TIMES: tuple[Time, ...] = ("fixed", "sequence", "step")
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operation: its kind, `shape(args, attr)` and `time(args, attr)` of its result, what `attr` holds, what it means."""
+
+    kind: Kind
+    shape: Callable[[list[Value], Any], Shape]
+    time: Callable[[list[Value], Any], Time]
+    meaning: str
+    attr: str = ""
+
+
+def latest(args: list[Value], _: Any = None) -> Time:
+    """The time of something computed from these: `step` if one of them changes with time."""
+    if args and args[0].time == "flat":
+        return "flat"
+    return max((a.time for a in args), key=TIMES.index)
+
+
+def first(args: list[Value], _: Any) -> Shape:
+    """The shape of the first operand; all others must agree."""
+    return args[0].shape
+
+
+def alike(args: list[Value], _: Any) -> Shape:
+    """The common shape of all operands."""
+    if any(a.shape != args[0].shape for a in args):
+        raise ValueError(f"shapes differ: {[a.shape for a in args]}")
+    return args[0].shape
+
+
+def product(args: list[Value], _: Any) -> Shape:
+    """[m, n] @ [n, ...] -> [m, ...]."""
+    if args[0].shape[1:] != args[1].shape[:1]:
+        raise ValueError(f"sizes do not match: {args[0].shape} @ {args[1].shape}")
+    return args[0].shape[:1] + args[1].shape[1:]
+
+
+def joined(args: list[Value], _: Any) -> Shape:
+    """Operands one after another."""
+    return (sum(a.shape[0] for a in args), *args[0].shape[1:])
+
+
+def outer(args: list[Value], _: Any) -> Shape:
+    """[m, ...] and [n, ...] -> [m, n]."""
+    return (args[0].shape[0], args[1].shape[0])
+
+
+def given(_: list[Value], attr: Any) -> Shape:
+    """Shapes that the operation itself names: attr or its last part."""
+    return tuple(attr[1])
+
+
+def number(_: list[Value], __: Any) -> Shape:
+    """A number is a vector of one row."""
+    return (1,)
+
+
+def always(time: Time) -> Callable[[list[Value], Any], Time]:
+    """A time rule that does not depend on the operands."""
+    return lambda args, attr: time
+
+
+def _elementwise(meaning: str, attr: str = "") -> Op:
+    return Op("elementwise", alike, latest, meaning, attr)
+
+
+OPS: dict[str, Op] = {
+    # leaves; made by Graph.leaf, which is given shape and time
+    "param": Op("leaf", first, latest, "a parameter", "is it trained?"),
+    "stacked": Op("leaf", joined, always("fixed"), "parameters stored one after another: the stack is the storage"),
+    "constant": Op("leaf", number, always("fixed"), "a number", "the number"),
+    "input": Op("leaf", first, latest, "an array that the data provides"),
+    "ids": Op("leaf", first, latest, "whole numbers that the data provides", "how many there are"),
+    "mask": Op("leaf", first, latest, "1 at the valid steps of a sequence, 0 behind its end"),
+    "valid": Op("leaf", first, latest, "the same as a condition"),
+    "share": Op("leaf", first, latest, "what one step (or sequence) weighs in the loss"),
+    "dropout": Op("leaf", first, latest, "0 with the dropout rate p, else 1/(1-p); 1 in evaluation", "place"),
+    # views
+    "rows": Op("view", lambda a, r: (r[1] - r[0], *a[0].shape[1:]), latest, "a range of rows", "(low, high)"),
+    "shift": Op("view", first, always("step"), "v[t-k]; further operands: v[0], v[-1] ... (v[T+1] ... for k < 0)", "k"),
+    "expand": Op("view", first, lambda a, time: time, "the same for all steps and sequences", "time"),
+    "spread": Op("view", given, latest, "a number (for each group of rows) repeated over a shape", "(groups, shape)"),
+    "transpose": Op("view", lambda a, _: a[0].shape[::-1], latest, "the transpose of a matrix"),
+    # elementwise
+    "add": _elementwise("a + b + ..."),
+    "mul": _elementwise("a * b * ..."),
+    "sub": _elementwise("a - b"),
+    "div": _elementwise("a / b"),
+    "scale": _elementwise("k * a", "k"),
+    "offset": _elementwise("a + k", "k"),
+    "from_constant": _elementwise("k - a", "k"),
+    "power": _elementwise("a ** k", "k"),
+    "exp": _elementwise("exp(a)"),
+    "log": _elementwise("log(a)"),
+    "sqrt": _elementwise("sqrt(a)"),
+    "abs": _elementwise("abs(a)"),
+    "sign": _elementwise("sign(a)"),
+    "relu": _elementwise("max(a, 0)"),
+    "softplus": _elementwise("log(1 + exp(a))"),
+    "square": _elementwise("a * a"),
+    "squash": _elementwise("sigmoid or tanh, by blocks of rows", "((kind, rows), ...)"),
+    "minimum": _elementwise("the smaller of two"),
+    "maximum": _elementwise("the larger of two"),
+    "select": _elementwise("a where the condition holds, else b"),
+    "rms_scale": _elementwise("a * r with r = inv_rms(a): a scaled to root mean square 1"),
+    "less": _elementwise("a < b"),
+    "less_equal": _elementwise("a <= b"),
+    "greater": _elementwise("a > b"),
+    "greater_equal": _elementwise("a >= b"),
+    "equal": _elementwise("a == b"),
+    "not_equal": _elementwise("a != b"),
+    "and": _elementwise("both conditions hold"),
+    "or": _elementwise("one of the conditions holds"),
+    "not": _elementwise("the condition does not hold"),
+    # products
+    "matmul": Op("other", product, latest, "A @ b"),
+    "outer": Op("other", outer, latest, "a b^T, a matrix for each step"),
+    "outer_sum": Op("other", outer, always("fixed"), "a b^T summed over everything but rows: steps, sequences, columns"),
+    "gram": Op("other", outer, always("fixed"), "the same from flat operands: one product"),
+    "one_hot": Op("other", lambda a, n: (n,), latest, "a vector with 1 at the place that the id names", "size"),
+    "lookup": Op("other", lambda a, _: a[0].shape[:1], lambda a, _: a[1].time, "W @ one_hot(id): a column of W"),
+    "lookup_sum": Op("other", lambda a, n: (a[0].shape[0], n), always("fixed"), "columns added up by id", "columns"),
+    # reductions
+    "total": Op("other", lambda a, groups: (groups,), latest, "the sum over the rows of each group", "groups"),
+    "dot": Op("other", lambda a, groups: (groups,), latest, "the sum of products over the rows of each group", "groups"),
+    "inv_rms": Op("other", lambda a, ge: (ge[0],), latest, "1 / sqrt(mean(a * a) + eps) of each group", "(groups, eps)"),
+    "softmax": Op("other", first, latest, "exp(a) / sum(exp(a))"),
+    "log_softmax": Op("other", first, latest, "a - log(sum(exp(a)))"),
+    "concat": Op("other", joined, latest, "operands one after another"),
+    "copy": Op("other", first, latest, "the same in storage of its own"),
+    # crossing time and batch
+    "batch_sum": Op("other", first, always("fixed"), "the sum over steps and sequences"),
+    "row_sum": Op("other", first, always("fixed"), "the same from a flat operand"),
+    "time_sum": Op("other", first, always("sequence"), "the sum over the steps of each sequence"),
+    "flat": Op("other", first, always("flat"), "all steps and sequences as columns"),
+    "last": Op("other", first, always("sequence"), "v[T]: the value at the last valid step"),
+    "at_last": Op("other", first, always("step"), "a value at the last valid step, zero at all others"),
+    "step_at": Op("other", first, always("sequence"), "the value at one step; zero where the window goes on", "index"),
+    # losses
+    "cross_entropy": Op("other", number, latest, "-log_softmax(a) at the class; operands: a, class, log_softmax(a)"),
+    "softmax_error": Op("other", first, latest, "softmax(a) - one_hot(class), from log_softmax(a)"),
+    "mean_loss": Op("other", number, always("fixed"), "the sum of loss terms times their share"),
+}
+
+LEAVES = frozenset(name for name, op in OPS.items() if op.kind == "leaf")
+VIEWS = frozenset(name for name, op in OPS.items() if op.kind == "view")
+ELEMENTWISE = frozenset(name for name, op in OPS.items() if op.kind == "elementwise")
+COMMUTATIVE = frozenset({"add", "mul"})
+CONDITIONS = frozenset({"valid", "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "and", "or", "not"})
+DATA = frozenset({"input", "ids", "mask", "valid", "share", "dropout"})
+SUMS = frozenset({"mean_loss", "outer_sum", "batch_sum", "time_sum", "lookup_sum"})
+"""Sums over steps: they can grow step by step and are complete behind the loop."""
+GROUPED = frozenset({"total", "inv_rms"})
+
+
+def infer(op: str, args: list[Value], attr: Any) -> tuple[Shape, Time]:
+    """Shape and time of an operation's result; ValueError where the operands do not fit."""
+    row = OPS[op]
+    try:
+        return row.shape(args, attr), row.time(args, attr)
+    except (ValueError, IndexError) as error:
+        raise ValueError(f"{op}: {error}") from None
+
+
+def is_condition(value: Value, values: dict[int, Value]) -> bool:
+    """Is it stored as true and false?"""
+    while value.op in VIEWS:
+        value = values[value.args[0]]
+    return value.op in CONDITIONS

@@ -1,0 +1,81 @@
+"""`rnnspec run` behind the compiler: prove the gradient, train, and tell what happens."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rnnspec import report
+from rnnspec.compiler import Compiled
+from rnnspec.frontend.typed import Spec
+from rnnspec.resolved import resolve
+from rnnspec.run import folder, summary
+from rnnspec.run.execute import INTERRUPTED
+from rnnspec.run.train import Job, train
+
+if TYPE_CHECKING:
+    from rnnspec.verify.certificate import Certificate
+
+OK, FAILED, NOT_PROVEN = 0, 1, 3
+
+
+def launch(
+    compiled: Compiled, spec: Path, overrides: Sequence[str], out: Path | None, seed: int | None, check_gradient: bool
+) -> int:
+    """Run what was compiled from `spec` and `overrides`; returns the exit code."""
+    click.echo(opening(compiled.spec))
+    certificate = compiled.verify(quick=True) if check_gradient else None
+    click.echo(summary.field("gradient", report.verdict(certificate)))
+    if certificate is not None and not certificate.passed:
+        click.echo(report.comparison(certificate), err=True)
+        click.echo("\nerror: nothing was trained, because the gradient is not proven", err=True)
+        return NOT_PROVEN
+    try:
+        path = folder.create(compiled.spec.name, out)
+        with folder.locked(path):
+            return trained(job(compiled, spec, overrides, seed, certificate), path)
+    except folder.FolderError as problem:
+        click.echo(f"error: {problem}", err=True)
+        return FAILED
+
+
+def opening(spec: Spec) -> str:
+    """What was found in a spec: its name, its sizes, its parameters."""
+    sizes = ", ".join(f"{name} = {size:,}" for name, size in spec.model.sizes)
+    rows = [("network", f"{spec.name} ({spec.path.name})"), ("sizes", sizes), ("parameters", report.amount(spec.model))]
+    return "\n".join(summary.field(name, text) for name, text in rows if text)
+
+
+def job(spec: Path, overrides: Sequence[str], seed: int | None, compiled: Compiled, certificate: Certificate | None) -> Job:
+    """What the run needs to know, and the files its folder keeps."""
+    files = {
+        "spec.rnn": spec.read_bytes(),
+        "spec.resolved.yaml": resolve(spec, overrides, compiled.spec).encode(),
+        "overrides.txt": "".join(f"{setting}\n" for setting in overrides).encode(),
+    }
+    if certificate is not None:
+        files[folder.CERTIFICATE] = f"{certificate.to_json()}\n".encode()
+    return Job(
+        spec=str(spec),
+        digest=compiled.spec.digest,
+        script=compiled.source,
+        seed=compiled.spec.train.seed if seed is None else seed,
+        command=["rnnspec", *sys.argv[1:]],
+        sources=compiled.sources,
+        files=files,
+    )
+
+
+def trained(job: Job, path: Path) -> int:
+    """Train in a locked folder and say how it went."""
+    click.echo(summary.field("script", str(path / folder.SCRIPT)) + "\n")
+    outcome = train(job, path)
+    if outcome.code in (OK, INTERRUPTED):
+        click.echo(summary.summary(outcome))
+    else:
+        click.echo("\n" + summary.failure(outcome), err=True)
+    return outcome.code

@@ -1,0 +1,220 @@
+"""What each function and operator of the language is in operations: one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rnnspec.frontend import typed
+
+if TYPE_CHECKING:
+    from rnnspec.passes.lower import Lowering
+
+Rule = Callable[["Lowering", typed.Call], int]
+
+
+def elementwise(op: str) -> Rule:
+    """The operation of this name on operands of one shape."""
+    return lambda low, call: low.graph.emit(op, *low.matched(*low.arguments(call)))
+
+
+def curve(kind: str) -> Rule:
+    """sigmoid and tanh are one operation with a kind for each block of rows, so that one call can serve several gates."""
+
+    def rule(low: Lowering, call: typed.Call) -> int:
+        (value,) = low.arguments(call)
+        return low.graph.emit("squash", value, attr=((kind, low.graph[value].shape[0]),))
+
+    return rule
+
+
+def constant_of(expr: typed.Expr) -> float | None:
+    """The number that an expression is, if it is one (`2`, `-0.5`)."""
+    if isinstance(expr, typed.Number):
+        return expr.value
+    if isinstance(expr, typed.Call) and expr.function == "neg":
+        inner = constant_of(expr.args[0])
+        return None if inner is None else -inner
+    return None
+
+
+def add(low: Lowering, call: typed.Call) -> int:
+    """a + b; a plain number becomes part of the operation."""
+    a, b = map(constant_of, call.args)
+    if b is not None:
+        return low.graph.emit("offset", low.expression(call.args[0]), attr=b)
+    if a is not None:
+        return low.graph.emit("offset", low.expression(call.args[1]), attr=a)
+    return low.graph.emit("add", *low.matched(*low.arguments(call)))
+
+
+def sub(low: Lowering, call: typed.Call) -> int:
+    """a - b; a plain number becomes part of the operation."""
+    a, b = map(constant_of, call.args)
+    if b is not None:
+        return low.graph.emit("offset", low.expression(call.args[0]), attr=-b)
+    if a is not None:
+        return low.graph.emit("from_constant", low.expression(call.args[1]), attr=a)
+    return low.graph.emit("sub", *low.matched(*low.arguments(call)))
+
+
+def mul(low: Lowering, call: typed.Call) -> int:
+    """a * b; a plain number becomes part of the operation."""
+    a, b = map(constant_of, call.args)
+    if b is not None:
+        return low.graph.emit("scale", low.expression(call.args[0]), attr=b)
+    if a is not None:
+        return low.graph.emit("scale", low.expression(call.args[1]), attr=a)
+    return low.graph.emit("mul", *low.matched(*low.arguments(call)))
+
+
+def div(low: Lowering, call: typed.Call) -> int:
+    """a / b; division by a plain number is a scale."""
+    b = constant_of(call.args[1])
+    if b is not None and b != 0:
+        return low.graph.emit("scale", low.expression(call.args[0]), attr=1 / b)
+    return low.graph.emit("div", *low.matched(*low.arguments(call)))
+
+
+def matmul(low: Lowering, call: typed.Call) -> int:
+    """A @ b; a vector on the left is multiplied by the transpose."""
+    a, b = low.arguments(call)
+    graph = low.graph
+    if len(call.args[0].shape) == 1:
+        a, b = graph.emit("transpose", b), a
+    name = f"{graph[a].name}_{graph[b].name}"
+    if graph[a].time != "fixed":
+        a, b = low.together(a, b)
+    return graph.emit("matmul", a, b, name=name)
+
+
+def outer(low: Lowering, call: typed.Call) -> int:
+    """A matrix for each step."""
+    return low.graph.emit("outer", *low.together(*low.arguments(call)))
+
+
+def total(low: Lowering, value: int) -> int:
+    """The sum over all features."""
+    return low.graph.emit("total", value, attr=1)
+
+
+def size(low: Lowering, value: int) -> int:
+    """How many features a value has."""
+    count = 1
+    for n in low.graph[value].shape:
+        count *= n
+    return count
+
+
+def mean_of(low: Lowering, value: int) -> int:
+    """The mean over all features."""
+    return low.graph.emit("scale", total(low, value), attr=1 / size(low, value))
+
+
+def dot(low: Lowering, call: typed.Call) -> int:
+    """The sum of products."""
+    return total(low, low.graph.emit("mul", *low.matched(*low.arguments(call))))
+
+
+def chunk(low: Lowering, call: typed.Call) -> int:
+    """The i-th of n equal parts."""
+    (value,) = low.arguments(call)
+    part, parts = int(str(call.option("part"))), int(str(call.option("parts")))
+    rows = low.graph[value].shape[0] // parts
+    return low.graph.emit("rows", value, attr=((part - 1) * rows, part * rows))
+
+
+def concat(low: Lowering, call: typed.Call) -> int:
+    """Vectors one after another."""
+    return low.graph.emit("concat", *low.together(*low.arguments(call)))
+
+
+def select(low: Lowering, call: typed.Call) -> int:
+    """where(c, a, b); `where(mask, ...)` reads the mask as a condition."""
+    values = [low.valid if isinstance(a, typed.Mask) and k == 0 else low.expression(a) for k, a in enumerate(call.args)]
+    return low.graph.emit("select", *low.matched(*values))
+
+
+def condition(op: str) -> Rule:
+    """A comparison, or an operation on conditions."""
+
+    def rule(low: Lowering, call: typed.Call) -> int:
+        logic = op in ("and", "or", "not")
+        values = [low.valid if logic and isinstance(a, typed.Mask) else low.expression(a) for a in call.args]
+        return low.graph.emit(op, *low.matched(*values))
+
+    return rule
+
+
+def layer_norm(low: Lowering, call: typed.Call) -> int:
+    """Ba, Kiros, Hinton 2016, eq. 4: (v - mean) / sqrt(variance + eps) * g + b."""
+    graph, (value, *rest) = low.graph, low.arguments(call)
+    eps = float(str(call.option("eps")))
+    mean = graph.emit("scale", total(low, value), attr=1 / size(low, value), name="mean")
+    centred = graph.emit("sub", value, low.spread(mean, value), name="centred")
+    scale = graph.emit("inv_rms", centred, attr=(1, eps), name="inv_std")
+    normed = graph.emit("rms_scale", centred, low.spread(scale, value), name="unit")
+    if rest:
+        normed = graph.emit("mul", *low.matched(normed, rest[0]), name="scaled")
+    if len(rest) > 1:
+        normed = graph.emit("add", *low.matched(normed, rest[1]), name="normed")
+    return normed
+
+
+def dropout(low: Lowering, call: typed.Call) -> int:
+    """Srivastava et al. 2014, inverted: times 0 or 1/(1-p)."""
+    (value,) = low.arguments(call)
+    made, place = low.graph[value], int(str(call.option("place")))
+    kept = low.graph.leaf("dropout", f"dropout_{place}", made.shape, made.time, (place, call.option("rate")))
+    return low.graph.emit("mul", value, kept)
+
+
+def cross_entropy(low: Lowering, call: typed.Call) -> int:
+    """-log softmax(prediction) at the class of the target."""
+    logits, target = low.arguments(call)
+    logits = low.at_time(logits, low.graph[target].time) if low.graph[logits].time == "fixed" else logits
+    logs = low.graph.emit("log_softmax", logits, name="log_p")
+    return low.graph.emit("cross_entropy", logits, target, logs, name="step_loss")
+
+
+def mse(low: Lowering, call: typed.Call) -> int:
+    """The mean over features of the squared difference."""
+    difference = low.graph.emit("sub", *low.matched(*low.arguments(call)), name="difference")
+    return mean_of(low, low.graph.emit("square", difference))
+
+
+def mae(low: Lowering, call: typed.Call) -> int:
+    """The mean over features of the absolute difference."""
+    difference = low.graph.emit("sub", *low.matched(*low.arguments(call)), name="difference")
+    return mean_of(low, low.graph.emit("abs", difference))
+
+
+FUNCTIONS: dict[str, Rule] = {
+    "neg": lambda low, call: low.graph.emit("scale", low.expression(call.args[0]), attr=-1.0),
+    "add": add,
+    "sub": sub,
+    "mul": mul,
+    "div": div,
+    "pow": lambda low, call: low.graph.emit("power", low.expression(call.args[0]), attr=constant_of(call.args[1])),
+    "matmul": matmul,
+    "transpose": lambda low, call: low.graph.emit("transpose", low.expression(call.args[0])),
+    **{op: condition(op) for op in ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")},
+    **{op: condition(op) for op in ("and", "or", "not")},
+    **{op: elementwise(op) for op in ("exp", "log", "sqrt", "abs", "relu", "softplus", "square")},
+    **{op: elementwise(op) for op in ("minimum", "maximum")},
+    "tanh": curve("tanh"),
+    "sigmoid": curve("sigmoid"),
+    "softmax": lambda low, call: low.graph.emit("softmax", low.expression(call.args[0])),
+    "layer_norm": layer_norm,
+    "where": select,
+    "concat": concat,
+    "chunk": chunk,
+    "sum": lambda low, call: total(low, low.expression(call.args[0])),
+    "mean": lambda low, call: mean_of(low, low.expression(call.args[0])),
+    "dot": dot,
+    "outer": outer,
+    "dropout": dropout,
+    "cross_entropy": cross_entropy,
+    "mse": mse,
+    "mae": mae,
+}

@@ -1,0 +1,115 @@
+"""Hoist: what is not part of a recurrence leaves the loop.
+
+Strongly connected components of the graph, edges through time included, are the recurrences; each becomes one Loop whose
+direction is the sign of its shifts.  Everything else is computed for all steps at once.  So that sums and products do not tie
+down what is free, an n-ary one is split into its free operands and the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from rnnspec.ir.graph import Rewrite
+from rnnspec.ir.ops import COMMUTATIVE, ELEMENTWISE, LEAVES, VIEWS
+from rnnspec.ir.order import depth_first, recurrences
+from rnnspec.ir.program import Block, Program, Value
+
+SMALL = 4096  # elements a step: below, a call costs more than the memory traffic of doing all steps at once
+
+
+def hoist(program: Program, batch: int) -> Program:
+    """The program with its blocks: maps over all steps, and a loop for each recurrence."""
+    program = split(program)
+    loops = recurrences(program.values)[1]
+    home = {i: k for k, members in loops.items() for i in members}
+    keep_hot(program, home, batch)
+    return replace(program, blocks=arrange(program, home))
+
+
+def split(program: Program) -> Program:
+    """add(tied, free1, free2) -> add(tied, free) with free = add(free1, free2), and so for products."""
+    graph = Rewrite(program)
+    where, loops = recurrences(program.values)
+    for value in program.values.values():
+        graph.origin, graph.hint = value.origin, value.name
+        free = [a for a in value.args if where[a] != where[value.id]]
+        if value.op in COMMUTATIVE and where[value.id] in loops and len(free) > 1:
+            tied = [graph.new(a) for a in value.args if where[a] == where[value.id]]
+            rest = graph.emit(value.op, *map(graph.new, free), name=f"{value.name}_free")
+            made = graph.emit(value.op, *tied, rest, name=value.name)
+        else:
+            made = graph.rebuild(value)
+        graph.replace(value.id, made)
+    return graph.done()
+
+
+def keep_hot(program: Program, home: dict[int, int], batch: int) -> None:
+    """Large elementwise work and products that one loop only reads stay in that loop, where their data is in the cache.
+
+    A product for all steps is a product for each step all the same; what a loop saves is writing and reading the result.
+    """
+    users, roots = program.users(), program.roots.ids()
+
+    def readers(item: int) -> Iterator[int | None]:
+        for user in users[item]:
+            if user.op == "shift":
+                yield None
+            elif user.op in VIEWS:
+                yield from readers(user.id)
+            else:
+                yield home.get(user.id)
+
+    for value in reversed(program.values.values()):
+        product = value.op == "matmul" and program.values[value.args[0]].time == "fixed" and len(value.shape) == 1
+        cheap = value.op in ELEMENTWISE or product
+        if value.id not in home and cheap and value.time == "step" and elements(value, batch) > SMALL:
+            found = set(readers(value.id))
+            if len(found) == 1 and None not in found and value.id not in roots:
+                home[value.id] = next(k for k in found if k is not None)
+
+
+def elements(value: Value, batch: int) -> int:
+    """Numbers in one step of a value."""
+    count = batch
+    for n in value.shape:
+        count *= n
+    return count
+
+
+def arrange(program: Program, home: dict[int, int]) -> tuple[Block, ...]:
+    """Blocks in an order of dependency, as close to the order of the program as it allows."""
+    values = program.values
+    members: dict[int, list[int]] = {}
+    for i in values:
+        if i in home:
+            members.setdefault(home[i], []).append(i)
+
+    def group(item: int) -> int:
+        """Loops are visited as a whole, under the identity of their first member."""
+        return members[home[item]][0] if item in home else item
+
+    def computed(item: int) -> Iterator[int]:
+        """What must have been computed before a value is read: itself, or what a view shows."""
+        if values[item].op in VIEWS and item not in home:
+            for arg in values[item].args:
+                yield from computed(arg)
+        else:
+            yield group(item)
+
+    def below(item: int) -> list[int]:
+        inside = members.get(home.get(item, -1), [item])
+        return list(dict.fromkeys(g for i in inside for a in values[i].args for g in computed(a) if g != item))
+
+    blocks: list[Block] = []
+    for item in depth_first(dict.fromkeys(map(group, values)), below):
+        inside = members.get(home.get(item, -1), [item])
+        made = tuple(i for i in inside if values[i].op not in VIEWS | LEAVES)
+        if item in home:
+            lag = next(values[i].attr for i in inside if values[i].op == "shift")
+            blocks.append(Block("loop", made, 1 if lag > 0 else -1))
+        elif made:
+            if not blocks or blocks[-1].kind == "loop":
+                blocks.append(Block("map", ()))
+            blocks[-1] = Block("map", blocks[-1].ids + made)
+    return tuple(blocks)

@@ -1,0 +1,258 @@
+"""Typed tree -> program: broadcasting, masks and starts made explicit; functions spelled out in operations.
+
+Time becomes `shift`.  With sequences of unequal length, a variable that is read at an earlier step of its own recurrence is
+held behind the end of a sequence, and what is read at a later step has its start value there; nothing else needs a mask,
+because loss terms behind the end weigh nothing.
+"""
+
+from __future__ import annotations
+
+import re
+
+from rnnspec.diagnostics import Span
+from rnnspec.frontend import typed
+from rnnspec.ir.graph import Graph
+from rnnspec.ir.ops import OPS, TIMES
+from rnnspec.ir.order import components, depth_first
+from rnnspec.ir.program import Origin, Program, Roots, Shape, Time
+from rnnspec.passes.functions import FUNCTIONS
+
+
+def lower(model: typed.Model, name: str = "model") -> Program:
+    """The program of a model: its loss and the variables that loss and metrics read."""
+    lowering = Lowering(model)
+    for equation in lowering.in_order():
+        lowering.equation(equation)
+    return lowering.finish(name)
+
+
+class Lowering:
+    """The graph under construction, and what each name of the model has become in it."""
+
+    def __init__(self, model: typed.Model) -> None:
+        self.model = model
+        self.graph: Graph = Graph()
+        self.equations = {e.name: e for e in model.equations}
+        self.starts = {(s.name, s.step): s for s in model.starts}
+        self.values: dict[str, int] = {}
+        self.promises: dict[str, int] = {}
+        self.leads: dict[str, int] = {}
+        self.parameters = {
+            p.name: self.graph.leaf("param", p.name, stored(p.shape), "fixed", p.trainable) for p in model.parameters
+        }
+        self.mask, self.valid = self._masks()
+        self.recurrent = recurrent_names(model)
+        for item in model.inputs:
+            self._data(item)
+        for target in model.targets:
+            self._data(target)
+
+    def _masks(self) -> tuple[int, int]:
+        """The mask as a number and as a condition; without lengths every step is valid."""
+        if self.model.masked:
+            return self.graph.leaf("mask", "mask", (1,), "step"), self.graph.leaf("valid", "valid", (1,), "step")
+        one = self.graph.constant(1.0)
+        return one, self.graph.emit("greater", one, self.graph.constant(0.0))
+
+    def _data(self, item: typed.Input | typed.Target) -> None:
+        if item.encoding == "real":
+            self.values[item.name] = self.graph.leaf("input", item.name, stored(item.shape), item.when)
+            return
+        ids = self.graph.leaf("ids", item.name, (), item.when, item.shape[0])
+        one_hot = item.encoding == "ids"
+        self.values[item.name] = self.graph.emit("one_hot", ids, attr=item.shape[0], name=item.name) if one_hot else ids
+
+    # ---- order
+    def in_order(self) -> list[typed.Equation]:
+        """Equations, each behind those it reads at the same step or through a start."""
+        return [self.equations[n] for n in depth_first(self.equations, self._needs)]
+
+    def _needs(self, name: str) -> list[str]:
+        return self._reads(self.equations[name].expr)
+
+    def _reads(self, expr: typed.Expr) -> list[str]:
+        found: dict[str, None] = {}
+        for node in typed.walk(expr):
+            if isinstance(node, typed.Last) or (isinstance(node, typed.Read) and node.lag == 0):
+                found[node.name] = None
+            elif isinstance(node, typed.Read):
+                for start in self._start_equations(node.name, node.lag):
+                    found.update(dict.fromkeys(self._reads(start.expr)))
+        return [n for n in found if n in self.equations]
+
+    def _start_equations(self, name: str, lag: int) -> list[typed.Start]:
+        """The starts that a read reaches: v[0] .. v[1-lag] of a lag, v[T+1] .. v[T-lag] of a lead."""
+        steps = range(0, -lag, -1) if lag > 0 else range(1, 1 - lag)
+        return [self.starts[name, step] for step in steps if (name, step) in self.starts]
+
+    # ---- equations
+    def equation(self, equation: typed.Equation) -> None:
+        """Add one equation."""
+        self._at(equation.span, equation.name)
+        value = self.expression(equation.expr)
+        if equation.when != "fixed":
+            value = self.at_time(value, equation.when)
+        if equation.name in self.recurrent and self.model.masked:
+            before = self._shift(equation.name, 1, stored(equation.expr.shape))
+            self._at(equation.span, equation.name)
+            value = self.graph.emit("select", self.spread(self.valid, value), value, before, name=equation.name)
+        self.values[equation.name] = self._named(value, equation.name)
+        if equation.name in self.promises:
+            self.graph.keep_promise(self.promises[equation.name], self.storable(self.values[equation.name]))
+
+    def _at(self, span: Span | None, name: str) -> None:
+        self.graph.hint = name
+        self.graph.origin = Origin(one_line(span.text), one_line(span.place)) if span else None
+
+    def _named(self, value: int, name: str) -> int:
+        """Give a value the name of its equation, where it is a value of its own."""
+        if self.graph[value].op != "one_hot" and value not in self.values.values():
+            self.graph.rename(value, name)
+        return value
+
+    def storable(self, value: int) -> int:
+        """Something a shift may read: a value with storage of its own for every step."""
+        own = self.graph[value].op not in ("shift", "expand", "spread", "transpose", "constant")
+        return value if own else self.graph.emit("copy", value)
+
+    # ---- expressions
+    def expression(self, expr: typed.Expr) -> int:
+        """The value of an expression."""
+        if isinstance(expr, typed.Number):
+            return self.graph.constant(expr.value)
+        if isinstance(expr, typed.Parameter):
+            return self.parameters[expr.name]
+        if isinstance(expr, typed.Mask):
+            return self.mask
+        if isinstance(expr, typed.Last):
+            return self.graph.emit("last", self.storable(self.values[expr.name]), name=f"{expr.name}_T")
+        if isinstance(expr, typed.Read):
+            shape = stored(expr.shape)
+            return self._shift(expr.name, expr.lag, shape) if expr.lag else self.values[expr.name]
+        return FUNCTIONS[expr.function](self, expr)
+
+    def arguments(self, call: typed.Call) -> list[int]:
+        """The values of a call's arguments."""
+        return [self.expression(a) for a in call.args]
+
+    def together(self, *values: int) -> list[int]:
+        """Values at the latest time of any of them."""
+        time = max((self.graph[v].time for v in values), key=TIMES.index)
+        return [self.at_time(v, time) for v in values]
+
+    def matched(self, *values: int) -> list[int]:
+        """Operands of one elementwise operation: at the same time and of the same shape."""
+        shape = next((self.graph[v].shape for v in values if self.graph[v].shape != (1,)), (1,))
+        return [self._as_shape(v, shape) for v in self.together(*values)]
+
+    def at_time(self, value: int, time: Time) -> int:
+        """The same for every sequence, or every step."""
+        return value if self.graph[value].time == time else self.graph.emit("expand", value, attr=time)
+
+    def spread(self, number: int, like: int) -> int:
+        """A number repeated over the shape of another value, at its time."""
+        return self._as_shape(self.at_time(number, self.graph[like].time), self.graph[like].shape)
+
+    def _as_shape(self, value: int, shape: Shape) -> int:
+        return value if self.graph[value].shape == shape else self.graph.emit("spread", value, attr=(1, shape))
+
+    # ---- time
+    def _shift(self, name: str, lag: int, shape: Shape) -> int:
+        if lag < 0 and self.model.masked:
+            return self._lead(name, -lag, shape)
+        starts = self._starts(name, lag, shape)
+        return self.graph.shift(self._operand(name), lag, shape, starts, f"{name}_{'next' if lag < 0 else 'last'}")
+
+    def _operand(self, name: str) -> int:
+        if name in self.values:
+            return self.storable(self.values[name])
+        return self.promises.setdefault(name, self.graph.promise())
+
+    def _starts(self, name: str, lag: int, shape: Shape) -> list[int]:
+        steps = range(0, -lag, -1) if lag > 0 else range(1, 1 - lag)
+        if not any((name, step) in self.starts for step in steps):
+            return []
+        return [self._start(name, step, shape) for step in steps]
+
+    def _start(self, name: str, step: int, shape: Shape) -> int:
+        start = self.starts.get((name, step))
+        value = self.graph.constant(0.0)
+        if start is not None:
+            outside = self.graph.origin, self.graph.hint
+            self._at(start.span, f"{name}_start")
+            value = self.expression(start.expr)
+            self.graph.origin, self.graph.hint = outside
+        return self._as_shape(self.at_time(value, "sequence"), shape)
+
+    def _lead(self, name: str, steps: int, shape: Shape) -> int:
+        """v[t + steps] where lengths differ: step by step, so that behind the end of each sequence stand v[T+1], v[T+2] ..."""
+        started = any(other == name and step > 0 for other, step in self.starts)
+        if name not in self.leads:
+            self.leads[name] = self.graph.promise()
+        if not started:
+            return self.graph.shift(self.leads[name], -steps, shape, (), f"{name}_next")
+        start = self._start(name, steps, shape)
+        kept = self.leads[name] if steps == 1 else self._or_start(self._lead(name, steps - 1, shape), start)
+        return self.graph.shift(kept, -1, shape, [start], f"{name}_next")
+
+    def _or_start(self, value: int, start: int) -> int:
+        """A value at the valid steps, a start behind them."""
+        return self.graph.emit("select", self.spread(self.valid, value), value, self.at_time(start, "step"))
+
+    def _keep_leads(self) -> None:
+        for name, promise in self.leads.items():
+            self.graph.hint = f"{name}_or_start"
+            value = self.values[name]
+            self.graph.keep_promise(promise, self._or_start(value, self._start(name, 1, self.graph[value].shape)))
+
+    # ---- loss
+    def finish(self, name: str) -> Program:
+        """Add the loss and gather the roots."""
+        self._keep_leads()
+        self._at(self.model.loss_span, "loss")
+        value = self.expression(self.model.loss)
+        if self.graph[value].time == "fixed":
+            value = self.at_time(value, "sequence")
+        time = self.graph[value].time
+        share = self.graph.leaf("share", "share", (1,), time)
+        loss = self.graph.emit("mean_loss", value, share, name="loss")
+        read: dict[str, int] = {}
+        for expr in (self.model.loss, *(m.expr for m in self.model.metrics)):
+            for node in typed.walk(expr):
+                if isinstance(node, typed.Read | typed.Last) and node.name in self.equations:
+                    read[node.name] = self._computed(node.name)
+        return self.graph.finish(name, Roots(loss, tuple(read.items())))
+
+    def _computed(self, name: str) -> int:
+        """A variable that the script can hand out: with storage of its own."""
+        value = self.values[name]
+        own = OPS[self.graph[value].op].kind not in ("leaf", "view")
+        return value if own else self.graph.emit("copy", value, name=name)
+
+
+def one_line(text: str) -> str:
+    """Text for a comment of the script: without comments of its own, on one line, with nothing that could end it."""
+    line = " ".join(re.sub(r"#[^\n]*", "", text).split())
+    return "".join(c if c.isprintable() else "?" for c in line)
+
+
+def stored(shape: Shape) -> Shape:
+    """A number is a vector of one row."""
+    return shape or (1,)
+
+
+def recurrent_names(model: typed.Model) -> set[str]:
+    """Variables that a recurrence reads at an earlier step: the ones that are held behind the end of a sequence."""
+    equations = {e.name: e for e in model.equations}
+
+    def reads(name: str) -> list[str]:
+        nodes = typed.walk(equations[name].expr)
+        return [n.name for n in nodes if isinstance(n, typed.Read) and n.name in equations]
+
+    where, _ = components(equations, reads)
+    return {
+        node.name
+        for e in model.equations
+        for node in typed.walk(e.expr)
+        if isinstance(node, typed.Read) and node.lag > 0 and where.get(node.name) == where[e.name]
+    }

@@ -1,0 +1,187 @@
+"""Derivative rules: one row an operation, in calculus notation.
+
+A rule is given the graph, the value `y`, and the adjoint `dy` of its result; it returns what each operand receives, as pairs
+(operand, contribution).  It may use the result itself: `d tanh = dy * (1 - y * y)`.  Batch and broadcasting are operations of
+their own, so no rule can forget them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rnnspec.ir.graph import Graph
+from rnnspec.ir.program import Value
+
+Contributions = list[tuple[int, int]]
+Rule = Callable[[Graph, Value, int], Contributions]
+
+
+def d_squash(g: Graph, y: Value, dy: int) -> Contributions:
+    """sigmoid: dy * y * (1 - y); tanh: dy * (1 - y * y); block by block."""
+    parts, low = [], 0
+    for kind, rows in y.attr:
+        here = (low, low + rows)
+        part, dpart = (g.emit("rows", v, attr=here, name=g[v].name) for v in (y.id, dy))
+        one_minus = g.emit("from_constant", part if kind == "sigmoid" else g.emit("square", part), attr=1.0)
+        parts.append(g.emit("mul", dpart, part, one_minus) if kind == "sigmoid" else g.emit("mul", dpart, one_minus))
+        low += rows
+    return [(y.args[0], g.emit("concat", *parts))]
+
+
+def d_mul(g: Graph, y: Value, dy: int) -> Contributions:
+    """All factors but this one; a factor that stands twice receives twice."""
+    return [(a, g.emit("mul", dy, *y.args[:k], *y.args[k + 1 :])) for k, a in enumerate(y.args)]
+
+
+def d_div(g: Graph, y: Value, dy: int) -> Contributions:
+    """y = a / b: da = dy / b, db = -da * y."""
+    a, b = y.args
+    da = g.emit("div", dy, b)
+    return [(a, da), (b, g.emit("scale", g.emit("mul", da, y.id), attr=-1.0))]
+
+
+def d_power(g: Graph, y: Value, dy: int) -> Contributions:
+    """y = a ** k: da = dy * k * a ** (k - 1)."""
+    (a,) = y.args
+    return [(a, g.emit("mul", dy, g.emit("scale", g.emit("power", a, attr=y.attr - 1), attr=y.attr)))]
+
+
+def d_softplus(g: Graph, y: Value, dy: int) -> Contributions:
+    """y = log(1 + exp(a)): da = dy * sigmoid(a)."""
+    (a,) = y.args
+    return [(a, g.emit("mul", dy, g.emit("squash", a, attr=(("sigmoid", y.shape[0]),))))]
+
+
+def d_relu(g: Graph, y: Value, dy: int) -> Contributions:
+    """y = max(a, 0): da = dy where y > 0."""
+    zero = g.emit("spread", g.emit("expand", g.constant(0.0), attr=y.time), attr=(1, y.shape))
+    if y.shape == (1,):
+        zero = g.emit("expand", g.constant(0.0), attr=y.time)
+    return [(y.args[0], g.emit("mul", dy, g.emit("greater", y.id, zero)))]
+
+
+def d_chosen(comparison: str) -> Rule:
+    """minimum and maximum: the gradient flows to the operand that was chosen."""
+
+    def rule(g: Graph, y: Value, dy: int) -> Contributions:
+        a, b = y.args
+        chosen = g.emit(comparison, a, b)
+        return [(a, g.emit("mul", dy, chosen)), (b, g.emit("mul", dy, g.emit("not", chosen)))]
+
+    return rule
+
+
+def d_select(g: Graph, y: Value, dy: int) -> Contributions:
+    """where(c, a, b): the gradient flows to the operand that was chosen."""
+    condition, a, b = y.args
+    return [(a, g.emit("mul", dy, condition)), (b, g.emit("mul", dy, g.emit("not", condition)))]
+
+
+def d_rms_scale(g: Graph, y: Value, dy: int) -> Contributions:
+    """y = a * r, r = 1 / rms(a): da = r * (dy - y * mean(dy * y)); the rule of r itself is empty."""
+    a, scale = y.args
+    groups = g[scale].attr[0] if g[scale].op == "spread" else y.shape[0]
+    count = 1
+    for n in y.shape:
+        count *= n
+    mean = g.emit("scale", g.emit("dot", dy, y.id, attr=groups), attr=groups / count)
+    along = g.emit("mul", y.id, spread(g, mean, groups, y))
+    return [(a, g.emit("mul", g.emit("sub", dy, along), scale))]
+
+
+def d_softmax(g: Graph, y: Value, dy: int) -> Contributions:
+    """da = y * (dy - sum(dy * y))."""
+    mean = spread(g, g.emit("dot", dy, y.id, attr=1), 1, y)
+    return [(y.args[0], g.emit("mul", y.id, g.emit("sub", dy, mean)))]
+
+
+def spread(g: Graph, number: int, groups: int, like: Value) -> int:
+    """A number of each group over the rows of the group; nothing to do for groups of one row."""
+    return number if g[number].shape == like.shape else g.emit("spread", number, attr=(groups, like.shape))
+
+
+def d_spread(g: Graph, y: Value, dy: int) -> Contributions:
+    """The sum over the rows that a number was repeated over."""
+    return [(y.args[0], g.emit("total", dy, attr=y.attr[0]))]
+
+
+def d_total(g: Graph, y: Value, dy: int) -> Contributions:
+    """Every row receives the adjoint of the sum of its group."""
+    return [(y.args[0], spread(g, dy, y.attr, g[y.args[0]]))]
+
+
+def d_dot(g: Graph, y: Value, dy: int) -> Contributions:
+    """y = sum(a * b): da = dy * b, db = dy * a."""
+    a, b = y.args
+    over = spread(g, dy, y.attr, g[a])
+    return [(a, g.emit("mul", over, b)), (b, g.emit("mul", over, a))]
+
+
+def d_expand(g: Graph, y: Value, dy: int) -> Contributions:
+    """The sum over the steps, or over steps and sequences."""
+    (a,) = y.args
+    return [(a, g.emit("time_sum" if g[a].time == "sequence" else "batch_sum", dy))]
+
+
+def d_matmul(g: Graph, y: Value, dy: int) -> Contributions:
+    """y = A b: dA = dy b^T, db = A^T dy."""
+    a, b = y.args
+    db = (b, g.emit("matmul", g.emit("transpose", a), dy))
+    if g[a].time == "fixed":
+        return [(a, g.emit("outer_sum", dy, b)), db]
+    if len(g[b].shape) == 1:
+        return [(a, g.emit("outer", dy, b)), db]
+    return [(a, g.emit("matmul", dy, g.emit("transpose", b))), db]
+
+
+def d_outer(g: Graph, y: Value, dy: int) -> Contributions:
+    """y = a b^T: da = dy b, db = dy^T a."""
+    a, b = y.args
+    return [(a, g.emit("matmul", dy, b)), (b, g.emit("matmul", g.emit("transpose", dy), a))]
+
+
+def d_cross_entropy(g: Graph, y: Value, dy: int) -> Contributions:
+    """y = -log softmax(a)[class]: da = (softmax(a) - one_hot(class)) * dy."""
+    logits, target, logs = y.args
+    error = g.emit("softmax_error", logs, target)
+    return [(logits, g.emit("mul", error, spread(g, dy, 1, g[logits])))]
+
+
+VJPS: dict[str, Rule] = {
+    "add": lambda g, y, dy: [(a, dy) for a in y.args],
+    "mul": d_mul,
+    "sub": lambda g, y, dy: [(y.args[0], dy), (y.args[1], g.emit("scale", dy, attr=-1.0))],
+    "div": d_div,
+    "scale": lambda g, y, dy: [(y.args[0], g.emit("scale", dy, attr=y.attr))],
+    "offset": lambda g, y, dy: [(y.args[0], dy)],
+    "from_constant": lambda g, y, dy: [(y.args[0], g.emit("scale", dy, attr=-1.0))],
+    "power": d_power,
+    "exp": lambda g, y, dy: [(y.args[0], g.emit("mul", dy, y.id))],
+    "log": lambda g, y, dy: [(y.args[0], g.emit("div", dy, y.args[0]))],
+    "sqrt": lambda g, y, dy: [(y.args[0], g.emit("scale", g.emit("div", dy, y.id), attr=0.5))],
+    "abs": lambda g, y, dy: [(y.args[0], g.emit("mul", dy, g.emit("sign", y.args[0])))],
+    "square": lambda g, y, dy: [(y.args[0], g.emit("scale", g.emit("mul", dy, y.args[0]), attr=2.0))],
+    "relu": d_relu,
+    "softplus": d_softplus,
+    "squash": d_squash,
+    "minimum": d_chosen("less"),
+    "maximum": d_chosen("greater"),
+    "select": d_select,
+    "inv_rms": lambda g, y, dy: [],
+    "rms_scale": d_rms_scale,
+    "softmax": d_softmax,
+    "expand": d_expand,
+    "spread": d_spread,
+    "transpose": lambda g, y, dy: [(y.args[0], g.emit("transpose", dy))],
+    "copy": lambda g, y, dy: [(y.args[0], dy)],
+    "total": d_total,
+    "dot": d_dot,
+    "matmul": d_matmul,
+    "outer": d_outer,
+    "lookup": lambda g, y, dy: [(y.args[0], g.emit("lookup_sum", dy, y.args[1], attr=g[y.args[0]].shape[1]))],
+    "last": lambda g, y, dy: [(y.args[0], g.emit("at_last", dy))],
+    "log_softmax": lambda g, y, dy: [],
+    "cross_entropy": d_cross_entropy,
+    "mean_loss": lambda g, y, dy: [(y.args[0], y.args[1])],
+}
+"""`rows`, `shift`, `concat` and leaves are the business of `differentiate`: their adjoints depend on all readers at once."""

@@ -1,0 +1,55 @@
+"""The pages that can be looked up: functions of the language, cells of the library, error codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import indent
+
+import click
+
+from rnnspec.diagnostics import CATALOGUE, suggest
+from rnnspec.report import aligned
+
+CELLS = Path(__file__).parent / "frontend" / "cells"
+
+
+def functions() -> str:
+    """Every function of the language with what it does."""
+    from rnnspec.frontend.functions import FUNCTIONS
+
+    return "\n".join(aligned([[row.signature, row.doc] for row in FUNCTIONS.values()]))
+
+
+def cells() -> str:
+    """Every cell of the library with the first line of its description."""
+    rows = [[path.stem, description(path.read_text(encoding="utf-8"))] for path in sorted(CELLS.glob("*.rnn"))]
+    return "\n".join([*aligned(rows), "", "`rnnspec cells NAME` prints the equations of one."])
+
+
+def description(text: str) -> str:
+    """The first comment line of a cell."""
+    return next((line.lstrip("# ") for line in text.splitlines() if line.startswith("#")), "")
+
+
+def cell(name: str) -> str:
+    """The definition of one cell, as it could stand in a spec; UsageError for a name that does not exist."""
+    known = {path.stem: path for path in CELLS.glob("*.rnn")}
+    if name not in known:
+        raise click.UsageError(f"there is no cell `{name}`{_hint(name, sorted(known))}")
+    return known[name].read_text(encoding="utf-8")
+
+
+def explanation(code: str) -> str:
+    """Cause, wrong and right example of an error code; UsageError for one that does not exist."""
+    entry = CATALOGUE.get(code.upper())
+    if entry is None:
+        raise click.UsageError(f"there is no error code `{code}`{_hint(code.upper(), sorted(CATALOGUE))}")
+    parts = [f"{code.upper()}: {entry.title}", entry.cause]
+    parts += [f"Wrong:\n\n{indent(entry.wrong.strip(), '    ')}"] if entry.wrong else []
+    parts += [f"Right:\n\n{indent(entry.right.strip(), '    ')}"] if entry.right else []
+    return "\n\n".join(parts)
+
+
+def _hint(word: str, options: list[str]) -> str:
+    near = suggest(word, options)
+    return f"; did you mean `{near}`?" if near else ""

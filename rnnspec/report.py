@@ -1,0 +1,123 @@
+"""What the commands say about a spec and about its gradient."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rnnspec.diagnostics import Diagnostic, to_json
+from rnnspec.frontend.typed import Model, Setting, Shape, Spec
+
+if TYPE_CHECKING:
+    from rnnspec.verify.certificate import Certificate
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of words as lines with straight columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(f"{word:<{width}}" for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def findings(diagnostics: Sequence[Diagnostic], valid: bool) -> str:
+    """Errors and warnings as JSON for editors."""
+    levels = [diagnostic.level for diagnostic in diagnostics]
+    content = {
+        "format_version": 1,
+        "valid": valid,
+        "error_count": levels.count("error"),
+        "warning_count": levels.count("warning"),
+        "diagnostics": [to_json(diagnostic) for diagnostic in diagnostics],
+    }
+    return json.dumps(content, indent=2)
+
+
+# ------------------------------------------------------------------ a spec
+
+
+def amount(model: Model) -> str:
+    """`45,281 numbers in 5 arrays`."""
+    count = sum(math.prod(parameter.shape) for parameter in model.parameters)
+    return f"{count:,} numbers in {len(model.parameters)} arrays"
+
+
+def table(spec: Spec) -> str:
+    """Sizes, values and parameters of a spec as they were understood."""
+    model = spec.model
+    parts = [
+        ("sizes", [[name, f"{size:,}"] for name, size in model.sizes]),
+        ("inputs", [[i.name, shape_text(i.shape, model), i.encoding, f"per {i.when}"] for i in model.inputs]),
+        ("targets", [[t.name, shape_text(t.shape, model), t.encoding, f"per {t.when}"] for t in model.targets]),
+        ("values", [[e.name, shape_text(e.expr.shape, model), f"per {e.when}"] for e in model.equations]),
+        ("parameters", list(parameters(model))),
+    ]
+    blocks = ["\n".join([title, *(f"  {line}" for line in aligned(rows))]) for title, rows in parts if rows]
+    return "\n\n".join([*blocks, amount(model)])
+
+
+def parameters(model: Model) -> Iterator[list[str]]:
+    """One row a parameter: name, shape, how it starts, what else was said about it."""
+    for info in model.parameters:
+        remarks = [] if info.trainable else ["not trained"]
+        remarks += [f"l1 {info.l1:g}"] if info.l1 else []
+        remarks += [f"l2 {info.l2:g}"] if info.l2 else []
+        remarks += [f"max_norm {info.max_norm:g}"] if info.max_norm is not None else []
+        remarks += [f"lr_scale {info.lr_scale:g}"] if info.lr_scale != 1 else []
+        remarks += ["declared by use"] if info.implicit else []
+        yield [info.name, shape_text(info.shape, model), call_text(info.init), ", ".join(remarks)]
+
+
+def shape_text(shape: Shape, model: Model) -> str:
+    """`[H=128, V=97]`: sizes with their names, where exactly one name has that size."""
+    names: dict[int, list[str]] = {}
+    for name, size in model.sizes:
+        names.setdefault(size, []).append(name)
+    known = {size: f"{found[0]}={size}" for size, found in names.items() if len(found) == 1}
+    return f"[{', '.join(known.get(size, str(size)) for size in shape)}]"
+
+
+def call_text(setting: Setting) -> str:
+    """A setting as it is written in a spec: `normal(std=0.05)`."""
+    given = [f"{name}={value_text(name, value)}" for name, value in setting.arguments if value is not None]
+    return f"{setting.name}({', '.join(given)})" if given else setting.name
+
+
+def value_text(name: str, value: object) -> str:
+    """An argument as it is written in a spec."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(value_text(name, item) for item in value)}]"
+    if isinstance(value, str):
+        word = name == "path" and value.isidentifier()  # data that comes with Python; files have absolute paths
+        return value if word else f'"{value}"'
+    return repr(value)
+
+
+# ------------------------------------------------------------------ a certificate
+
+
+def verdict(certificate: Certificate | None) -> str:
+    """The result of a gradient check in one line."""
+    if certificate is None:
+        return "not checked"
+    worst = certificate.worst
+    if not certificate.passed:
+        return f"WRONG: `{worst.parameter}` differs from {reference(worst.reference)}"
+    return f"agrees with {reference(worst.reference)}: worst relative error {worst.error:.1e} (`{worst.parameter}`)"
+
+
+def comparison(certificate: Certificate) -> str:
+    """Every row of a certificate, and its result."""
+    head = ["of", "against", "compared", "relative error", ""]
+    rows = [
+        [c.parameter, c.reference, c.method, f"{c.error:.1e}", "agrees" if c.passed else f"DIFFERS: {c.problem}"]
+        for c in certificate.checks
+    ]
+    return "\n".join([*aligned([head, *rows]), "", f"the gradient of {certificate.spec} {verdict(certificate)}"])
+
+
+def reference(name: str) -> str:
+    """A reference in words."""
+    return {"complex-step": "complex-step derivatives", "torch": "PyTorch"}.get(name, name)

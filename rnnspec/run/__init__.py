@@ -1,0 +1,1 @@
+"""Running a compiled script: its process, its events, its progress, and the folder that keeps the run."""

@@ -1,0 +1,26 @@
+"""What a printer makes of a program: the part of the script between its parameters and its frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rnnspec.ir.program import Shape, Time
+
+
+@dataclass(frozen=True)
+class Body:
+    """Source text of `allocate`, `forward`, `backward` and `carry`, and where the parameters and outputs are.
+
+    Every parameter lives in one flat vector: `layout` has the start and shape of each attribute that owns storage, `rows` those
+    that are rows of another (stack attribute, first row, last row + 1).  The first `trainable` numbers are trained.
+    """
+
+    functions: tuple[str, ...]  # of NumPy, to be imported by name
+    text: str
+    parameters: tuple[tuple[str, str], ...]  # name in the spec, attribute of p and g
+    layout: tuple[tuple[str, int, Shape], ...]
+    rows: tuple[tuple[str, str, int, int], ...]
+    trainable: int
+    size: int
+    outputs: tuple[tuple[str, str, Time], ...]  # name in the spec, expression over all steps, step or sequence
+    inputs: tuple[tuple[str, str], ...]  # inputs and targets that the program reads: name in the spec, attribute of w

@@ -1,0 +1,294 @@
+"""One operation -> the NumPy calls that write its result into storage that exists: one row an operation.
+
+A row is given the printer's operands `o`, the value, and where the result goes; it returns lines of code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rnnspec.ir.program import Value
+from rnnspec.script.operands import Operands
+
+Call = Callable[[Operands, Value, str, list[str]], list[str]]
+
+UFUNCS = {
+    "add": "add", "mul": "multiply", "sub": "subtract", "div": "divide", "rms_scale": "multiply", "exp": "exp", "log": "log",
+    "sqrt": "sqrt", "abs": "absolute", "sign": "sign", "square": "square", "minimum": "minimum", "maximum": "maximum",
+    "less": "less", "less_equal": "less_equal", "greater": "greater", "greater_equal": "greater_equal", "equal": "equal",
+    "not_equal": "not_equal", "and": "logical_and", "or": "logical_or", "not": "logical_not",
+}  # fmt: skip
+"""Operations that are one NumPy function (n-ary sums and products are one call for each further operand)."""
+
+FUNCTIONS = frozenset(UFUNCS.values()) | frozenset(
+    ["arange", "argsort", "copyto", "cumsum", "dot", "einsum", "flatnonzero", "log1p", "matmul", "outer", "power", "tanh"]
+)
+"""Names of NumPy that the calls use; a script imports those that it contains."""
+
+
+def ufunc(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """One call; further operands of a sum or product are added to the result."""
+    call = UFUNCS[value.op]
+    if value.op in ("add", "mul") and out in args:
+        args = [out, *(a for k, a in enumerate(args) if k != args.index(out))]
+    if len(args) == 1:
+        return [f"{call}({args[0]}, out={out})"]
+    return [f"{call}({args[0]}, {args[1]}, out={out})", *(f"{call}({out}, {a}, out={out})" for a in args[2:])]
+
+
+def squash(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """sigmoid(a) = tanh(a / 2) / 2 + 1 / 2: halve the sigmoid rows, one tanh over all rows, halve and shift."""
+    blocks, low = [], 0
+    for kind, rows in value.attr:
+        if kind == "sigmoid":
+            blocks.append((low, low + rows))
+        low += rows
+    if not blocks:
+        return [f"tanh({args[0]}, out={out})"]
+    everything = blocks == [(0, low)]
+    lines = [] if everything or args[0] == out else [f"copyto({out}, {args[0]})"]
+    parts = [out] if everything else [part(o, value, block) for block in blocks]
+    lines += [f"multiply({args[0] if everything else p}, 0.5, out={p})" for p in parts]
+    lines.append(f"tanh({out}, out={out})")
+    for p in parts:
+        lines += [f"multiply({p}, 0.5, out={p})", f"add({p}, 0.5, out={p})"]
+    return lines
+
+
+def part(o: Operands, value: Value, span: tuple[int, int]) -> str:
+    """A range of rows of where a value lives."""
+    if value.time == "fixed":
+        return f"{o.whole(value.id)}[{span[0]}:{span[1]}]"
+    region = o.placement.resolve(value.id)
+    return o.place(region.rows(*span), f"{value.name}_{span[0]}_{span[1]}")
+
+
+def softplus(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """log(1 + exp(a)) = max(a, 0) + log1p(exp(-|a|)), which cannot overflow."""
+    (a,) = args
+    return [f"{out}[...] = maximum({a}, 0) + log1p(exp(-absolute({a})))"]
+
+
+def select(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """First the one, then the other where the condition holds."""
+    condition, a, b = args
+    return [*([] if b == out else [f"copyto({out}, {b})"]), f"copyto({out}, {a}, where={condition})"]
+
+
+def matmul(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """A fixed matrix is one product; a matrix for each step and sequence is a product for each of them."""
+    left, right = (o.values[a] for a in value.args)
+    a, b = args
+    if left.time == "fixed":
+        if len(right.shape) == 2 and value.time != "fixed":
+            m, n = (f"{left.shape[0]}, -1", f"{left.shape[1]}, -1")
+            lead = "w.T, " if o.loop is None and value.time == "step" else ""
+            return [f"matmul({a}, {b}.reshape({lead}{n}), out={out}.reshape({lead}{m}))"]
+        plain = o.loop is not None and len(right.shape) == 1
+        return [f"{'dot' if plain else 'matmul'}({a}, {b}, out={out})"]
+    if len(right.shape) == 1:
+        return [f'einsum("...mnb,...nb->...mb", {a}, {b}, out={out})']
+    return [f'einsum("...mnb,...npb->...mpb", {a}, {b}, out={out})']
+
+
+def outer(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """a[i] * b[j]."""
+    a, b = args
+    if value.time == "fixed":
+        return [f"outer({a}, {b}, out={out})"]
+    return [f"multiply({a}[..., :, None, :], {b}[..., None, :, :], out={out})"]
+
+
+def outer_sum(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """Everything but the rows is summed."""
+    a, b = (o.values[x] for x in value.args)
+    if a.time == "fixed":
+        rows = [f"{t}.reshape({v.shape[0]}, -1)" for t, v in zip(args, (a, b), strict=True)]
+        return [f"matmul({rows[0]}, {rows[1]}.T, out={out})"]
+    rest = {1: "", 2: "p"}[len(a.shape)]
+    if a.time == "sequence":
+        return [f'einsum("m{rest}b,n{rest}b->mn", {args[0]}, {args[1]}, out={out})']
+    return [f'einsum("tm{rest}b,tn{rest}b->mn", {args[0]}, {args[1]}, out={out}, optimize=True)']
+
+
+def gram(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """One product over time and batch."""
+    rows, columns = value.shape
+    return [f"matmul({args[0]}.reshape({rows}, -1), {args[1]}.reshape({columns}, -1).T, out={out})"]
+
+
+def one_hot(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """1 where the row is the id."""
+    axis = ":, None, :" if value.time == "step" else "None, :"
+    return [f"{out}[...] = {args[0]}[{axis}] == arange({value.attr})[:, None]"]
+
+
+def lookup(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """Columns of the matrix, brought to (time, row, batch)."""
+    w, ids = args
+    return [f"{out}[...] = {w}[:, {ids}]" + (".transpose(1, 0, 2)" if value.time == "step" else "")]
+
+
+def lookup_sum(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """Columns sorted by id, and each run of one id added up."""
+    a, ids = args
+    rows = f"{a}.transpose(1, 0, 2).reshape({value.shape[0]}, -1)" if o.values[value.args[0]].time == "step" else a
+    return [
+        f'order = argsort({ids}.reshape(-1), kind="stable")',
+        f"sorted_ids = {ids}.reshape(-1)[order]",
+        "first = flatnonzero(np.diff(sorted_ids, prepend=-1))",
+        f"{out}[...] = 0",
+        f"{out}[:, sorted_ids[first]] = add.reduceat({rows}[:, order], first, axis=1)",
+    ]
+
+
+def total(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """The sum over the rows of each group."""
+    if value.time == "fixed":
+        return [f"add.reduce({o.operand(value.args[0])}.reshape({value.attr}, -1), axis=-1, out={out})"]
+    return [f"add.reduce({o.operand(value.args[0], value.attr)}, axis=-2, out={out})"]
+
+
+def dot(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """The sum of products over the rows of each group."""
+    if value.time == "fixed":
+        a, b = (f"{o.operand(x)}.reshape({value.attr}, -1)" for x in value.args)
+        return [f'einsum("gn,gn->g", {a}, {b}, out={out})']
+    a, b = (o.operand(x, value.attr) for x in value.args)
+    return [f'einsum("...nb,...nb->...b", {a}, {b}, out={out})']
+
+
+def inv_rms(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """1 / sqrt(mean(a * a) + eps)."""
+    groups, eps = value.attr
+    rows = 1
+    for n in o.values[value.args[0]].shape:
+        rows *= n
+    square = Value(value.id, value.name, "dot", (value.args[0],) * 2, value.shape, value.time, groups)
+    return [
+        *dot(o, square, out, args),
+        f"multiply({out}, {groups / rows!r}, out={out})",
+        f"add({out}, {eps!r}, out={out})",
+        f"sqrt({out}, out={out})",
+        f"divide(1, {out}, out={out})",
+    ]
+
+
+def softmax(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """exp(a) / sum(exp(a)), shifted by the largest so that it cannot overflow."""
+    axis = axes(value)
+    return [
+        f"subtract({args[0]}, {args[0]}.max(axis={axis}, keepdims=True), out={out})",
+        f"exp({out}, out={out})",
+        f"divide({out}, {out}.sum(axis={axis}, keepdims=True), out={out})",
+    ]
+
+
+def log_softmax(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """a - log(sum(exp(a))), shifted by the largest so that it cannot overflow."""
+    axis = axes(value)
+    return [
+        f"subtract({args[0]}, {args[0]}.max(axis={axis}, keepdims=True), out={out})",
+        f"subtract({out}, np.log(np.exp({out}).sum(axis={axis}, keepdims=True)), out={out})",
+    ]
+
+
+def axes(value: Value) -> str:
+    """The axes of the features, as counted from the end."""
+    last = -1 if value.time == "fixed" else -2
+    found = tuple(range(last, last - len(value.shape), -1))
+    return repr(found[0] if len(found) == 1 else found)
+
+
+def cross_entropy(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """-log p of the class."""
+    _, target, logs = args
+    index = f"{target}[:, None, :]" if value.time == "step" else f"{target}[None, :]"
+    return [f"{out}[...] = -np.take_along_axis({logs}, {index}, axis=-2)"]
+
+
+def softmax_error(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """p, less one at the class."""
+    logs, target = args
+    at = f"arange(w.T)[:, None], {target}, arange(w.B)" if value.time == "step" else f"{target}, arange(w.B)"
+    return [f"exp({logs}, out={out})", f"{out}[{at}] -= 1"]
+
+
+def last(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """The last step, or the last valid one of each sequence."""
+    if not o.masked:
+        return [f"copyto({out}, {args[0]}[-1])"]
+    return [f"copyto({out}, np.moveaxis({args[0]}[w.length - 1, ..., arange(w.B)], 0, -1))"]
+
+
+def at_last(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """Zero but at the last valid step."""
+    whole = f"np.broadcast_to({args[0]}, {out}.shape[1:])"
+    if not o.masked:
+        return [f"{out}[...] = 0", f"{out}[-1] = {args[0]}"]
+    return [f"{out}[...] = 0", f"{out}[w.length - 1, ..., arange(w.B)] = np.moveaxis({whole}, -1, 0)"]
+
+
+def step_at(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """The adjoint of a start: only where the sequence begins in this window, and is long enough."""
+    index = value.attr - 1 if value.attr > 0 else value.attr
+    scale = " * w.fresh" if o.placement.windows else ""
+    if abs(value.attr) == 1:
+        return [f"{out}[...] = {args[0]}[{index}]{scale}"]
+    return [f"{out}[...] = {args[0]}[{index}]{scale} if w.T >= {abs(value.attr)} else 0"]
+
+
+def mean_loss(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """The weighted sum of the loss terms."""
+    terms, share = args
+    return [f"loss = float(({terms} * {share}).sum())"]
+
+
+CALLS: dict[str, Call] = {
+    **dict.fromkeys(UFUNCS, ufunc),
+    "scale": lambda o, v, out, a: [f"multiply({a[0]}, {v.attr!r}, out={out})"],
+    "offset": lambda o, v, out, a: [f"add({a[0]}, {v.attr!r}, out={out})"],
+    "from_constant": lambda o, v, out, a: [f"subtract({v.attr!r}, {a[0]}, out={out})"],
+    "power": lambda o, v, out, a: [f"power({a[0]}, {v.attr!r}, out={out})"],
+    "relu": lambda o, v, out, a: [f"maximum({a[0]}, 0, out={out})"],
+    "softplus": softplus,
+    "squash": squash,
+    "select": select,
+    "copy": lambda o, v, out, a: [f"copyto({out}, {a[0]})"],
+    "concat": lambda o, v, out, a: [],
+    "matmul": matmul,
+    "outer": outer,
+    "outer_sum": outer_sum,
+    "gram": gram,
+    "one_hot": one_hot,
+    "lookup": lookup,
+    "lookup_sum": lookup_sum,
+    "total": total,
+    "dot": dot,
+    "inv_rms": inv_rms,
+    "softmax": softmax,
+    "log_softmax": log_softmax,
+    "batch_sum": lambda o, v, out, a: [f"add.reduce({a[0]}, axis={(0, -1) if _timed(o, v) else -1}, out={out})"],
+    "row_sum": lambda o, v, out, a: [f"add.reduce({a[0]}.reshape({v.shape[0]}, -1), axis=1, out={out})"],
+    "time_sum": lambda o, v, out, a: [f"add.reduce({a[0]}, axis=0, out={out})"],
+    "flat": lambda o, v, out, a: [f"columns({a[0]}, {out})"],
+    "last": last,
+    "at_last": at_last,
+    "step_at": step_at,
+    "cross_entropy": cross_entropy,
+    "softmax_error": softmax_error,
+    "mean_loss": mean_loss,
+}
+
+
+def _timed(o: Operands, value: Value) -> bool:
+    return o.values[value.args[0]].time == "step"
+
+
+HELPERS = {
+    "columns": '''def columns(a, out):
+    """All steps and sequences as columns: (time, rows, batch) becomes (rows, time, batch), a few steps at a time for the cache."""
+    for t in range(0, len(a), 4):
+        copyto(out[:, t : t + 4], a[t : t + 4].transpose(1, 0, 2))''',
+}
+"""Functions that the calls use, each in a script that needs it."""

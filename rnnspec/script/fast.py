@@ -1,0 +1,269 @@
+"""The fast script: one NumPy call a line, every result written into storage that exists already."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from rnnspec.frontend.typed import Spec
+from rnnspec.ir.ops import DATA, ELEMENTWISE, VIEWS
+from rnnspec.ir.program import Block, Program, Value
+from rnnspec.ir.storage import Buffer, Copy, Placement
+from rnnspec.script.body import Body
+from rnnspec.script.calls import CALLS, FUNCTIONS, HELPERS
+from rnnspec.script.layout import layout
+from rnnspec.script.operands import Loop, Operands
+from rnnspec.script.sizes import shape_text
+
+WIDTH = 116
+
+
+def fast(program: Program, spec: Spec, placement: Placement) -> Body:
+    """The body of the script of a scheduled program, its values placed."""
+    return FastPrinter(program, spec, placement).body()
+
+
+class FastPrinter:
+    """The lines of forward and backward, and the storage that they use."""
+
+    def __init__(self, program: Program, spec: Spec, placement: Placement) -> None:
+        self.program, self.spec, self.values = program, spec, program.values
+        self.layout = layout(program, spec.model)
+        self.placement, self.users = placement, program.users()
+        self.operands = Operands(program, placement, self.layout, FUNCTIONS, spec.model.masked)
+        self.loops: list[Loop] = []
+        self.first_reads = self._first_reads()
+
+    def body(self) -> Body:
+        """All text, and where parameters, inputs and outputs are."""
+        forward, backward = self._passes()
+        functions = [self._allocate(), self._function_forward(forward), self._function_backward(backward), self._carry()]
+        helpers = [text for name, text in HELPERS.items() if any(f"{name}(" in f for f in functions)]
+        text = "\n\n\n".join([*helpers, *functions])
+        used = tuple(sorted(f for f in FUNCTIONS if re.search(rf"(?<![\w.]){f}[.(]", text)))
+        o = self.operands
+        return Body(
+            functions=used,
+            text=text,
+            parameters=self.layout.parameters,
+            layout=self.layout.places,
+            rows=self.layout.rows,
+            trainable=self.layout.trainable,
+            size=self.layout.size,
+            outputs=tuple((n, o.whole(v), self.values[v].time) for n, v in self.program.roots.outputs),
+            inputs=tuple((v.name, o.attribute[v.id]) for v in self.values.values() if v.op in ("input", "ids")),
+        )
+
+    # ---- forward and backward
+    def _passes(self) -> tuple[list[str], list[str]]:
+        """Lines up to the loss, and behind it."""
+        forward: list[str] = []
+        backward: list[str] = []
+        current, prefix = forward, ""
+        for k, block in enumerate(self.program.blocks):
+            if self.program.roots.loss in block.ids:
+                cut = block.ids.index(self.program.roots.loss) + 1
+                forward += self._map(block.ids[:cut], "")
+                current, prefix = backward, "backward of "
+                backward += self._map(block.ids[cut:], prefix)
+            else:
+                current += self._block(k, block, prefix)
+        for param, gradient in self.program.roots.gradients:
+            own, text = f"g.{self.layout.attribute[param]}", self.operands.whole(gradient)
+            backward += [f"copyto({own}, {text})"] if text != own else []
+        return forward, [*self._zeros(), *backward]
+
+    def _zeros(self) -> list[str]:
+        """Trained parameters that the loss does not depend on."""
+        reached = {m for p, _ in self.program.roots.gradients for m in (p, *self.values[p].args)}
+        names = {self.values[i].name for i in reached}
+        attribute = dict(self.layout.parameters)
+        unread = [i.name for i in self.spec.model.parameters if i.trainable and i.name not in names]
+        return [f"g.{attribute[name]}[...] = 0" for name in unread]
+
+    def _block(self, number: int, block: Block, prefix: str) -> list[str]:
+        if block.kind == "map":
+            return self._map(block.ids, prefix)
+        head = self._starts(block.ids)
+        self.operands.loop = loop = Loop(len(self.loops) + 1, block.direction)
+        self.loops.append(loop)
+        lines = self._map(block.ids, prefix)
+        for copy in self.placement.copies:
+            if copy.tick == self.placement.ends[number]:
+                lines.append(self._copy(copy))
+        zero = [
+            f"{self.operands.operand(self.placement.carried[i])}[...] = 0" for i in block.ids if i in self.placement.carried
+        ]
+        self.operands.loop = None
+        views = [f"{name} = {text}" for text, name in loop.fixed.items()]
+        way = "t = 1 .. T" if block.direction > 0 else "t = T .. 1"
+        names = list(loop.steps.values())
+        header = wrapped("for ", names, f" in w.steps_{loop.number}:  # {way}")
+        return [*head, *views, *zero, *header, *(f"    {line}" for line in lines)]
+
+    def _first_reads(self) -> dict[int, list[Value]]:
+        """Shifts with a start, by the operation that reads them first."""
+        found: dict[int, list[Value]] = {}
+        for shift in self.values.values():
+            readers = list(self._readers(shift.id)) if shift.op == "shift" and len(shift.args) > 1 else []
+            if readers:
+                found.setdefault(min(readers, key=self.placement.ticks.__getitem__), []).append(shift)
+        return found
+
+    def _readers(self, item: int) -> Iterator[int]:
+        """Operations that read a value, views looked through."""
+        for user in self.users[item]:
+            if user.op in VIEWS:
+                yield from self._readers(user.id)
+            else:
+                yield user.id
+
+    def _starts(self, ids: tuple[int, ...]) -> list[str]:
+        """Fill the slices in front of the first step (behind the last, for what runs backwards) before they are read."""
+        lines = [line for item in ids for shift in self.first_reads.get(item, []) for line in self._fill(shift)]
+        return list(dict.fromkeys(lines))
+
+    def _fill(self, shift: Value) -> list[str]:
+        region = self.placement.resolve(shift.args[0])
+        buffer = self.placement.buffers[region.buffer]
+        text = f"w.{self.operands.attribute[buffer.id]}"
+        rows = "" if (region.low, region.high) == (0, buffer.shape[0]) else f", {region.low}:{region.high}"
+        lines = []
+        for k, start in enumerate(shift.args[1:]):
+            index = buffer.front - 1 - k if shift.attr > 0 else -buffer.back + k
+            line = f"copyto({text}[{index}{rows}], {self.operands.whole(start)})"
+            lines.append(f"if w.fresh: {line}" if self.placement.windows else line)
+        return lines
+
+    def _map(self, ids: tuple[int, ...], prefix: str) -> list[str]:
+        """The calls of some values, under the equations they come from."""
+        lines: list[str] = []
+        place = None
+        for item in ids:
+            value = self.values[item]
+            made = self._starts((item,)) if self.operands.loop is None else []
+            made += [self._copy(c) for c in self.placement.copies if c.tick == self.placement.ticks[item]]
+            made += self._calls(value)
+            if made and value.origin and value.origin != place:
+                lines.append(f"# {prefix}{value.origin}")
+                place = value.origin
+            lines += made
+        return lines
+
+    def _calls(self, value: Value) -> list[str]:
+        groups = self._groups(value)
+        outside = ("concat", "total", "dot", "inv_rms")
+        args = [] if value.op in outside else [self.operands.operand(a, groups) for a in value.args]
+        out = "" if value.op in ("concat", "mean_loss") else self.operands.operand(value.id, groups)
+        return CALLS[value.op](self.operands, value, out, args)
+
+    def _groups(self, value: Value) -> int:
+        """How many groups of rows an elementwise operation works on: more than one if a number of each is repeated over them."""
+        if value.op not in ELEMENTWISE and value.op != "copy":
+            return 0
+        spreads = [self.values[a].attr[0] for a in value.args if self.values[a].op == "spread"]
+        return max(spreads) if spreads and max(spreads) > 1 else 0
+
+    def _copy(self, copy: Copy) -> str:
+        """A part of a concatenation that lives elsewhere, or a carried value, brought to its place."""
+        value = self.values[copy.value]
+        groups = value.attr[0] if value.op == "spread" and value.attr[0] > 1 else 0
+        target = self.operands.place(copy.region, f"{value.name}_copy", groups)
+        return f"copyto({target}, {self.operands.operand(copy.value, groups)})"
+
+    # ---- functions of the script
+    def _function_forward(self, lines: list[str]) -> str:
+        head = ["def forward(p, w):", '    """The loss; p holds the parameters, w the inputs and all storage."""']
+        for valid in self.program.leaves("valid"):
+            head.append(f"    np.less(np.arange(w.T)[:, None, None], w.length, out=w.{self.operands.attribute[valid.id]})")
+        if self.placement.windows and self._states():
+            head.append("    if w.fresh:  # a sequence begins: its states start from zero")
+            head += [f"        w.{name}[:{b.front}] = 0" for name, b in self._states()]
+        return "\n".join([*head, *(f"    {line}" for line in lines), "    return loss"])
+
+    def _function_backward(self, lines: list[str]) -> str:
+        head = ["def backward(p, w, g):", '    """Gradients of the loss into g; forward must have run."""']
+        return "\n".join([*head, *(f"    {line}" for line in lines or ["pass"])])
+
+    def _states(self) -> list[tuple[str, Buffer]]:
+        """Histories with slices in front of the first step: what goes on from window to window."""
+        found = [b for b in self.placement.buffers.values() if b.front and b.storage == "history"]
+        return [(self.operands.attribute[b.id] + ("_all" if self._is_data(b) else ""), b) for b in found]
+
+    def _is_data(self, buffer: Buffer) -> bool:
+        return self.values[buffer.id].op in DATA
+
+    def _carry(self) -> str:
+        head = [
+            "def carry(old, new):",
+            '    """Let the next window go on where the last one ended: its states before the first step."""',
+        ]
+        lines = [f"    copyto(new.{name}[:{b.front}], old.{name}[old.T : old.T + {b.front}])" for name, b in self._states()]
+        return "\n".join([*head, *(lines or ["    # nothing is remembered from step to step"])])
+
+    def _allocate(self) -> str:
+        """All storage, and the views that the loops iterate over."""
+        lines = [
+            "class Workspace:",
+            '    """All storage of one window: inputs, values of every step, scratch; made once."""',
+            "",
+            "",
+            "def allocate(T, B, dtype):",
+            '    """Arrays with time hold one slice a step, and further ones where a value of another step is read."""',
+            "    w = Workspace()",
+            "    w.T, w.B, w.fresh = T, B, True",
+        ]
+        if self.spec.model.masked:
+            lines += ["    w.length = np.full(B, T)", "    w.mask = np.ones((T, 1, B), dtype)"]
+        for buffer in self.placement.buffers.values():
+            lines += self._array(buffer)
+        for loop in self.loops:
+            back = "[::-1]" if loop.direction < 0 else ""
+            lines += [f"    {line}" for line in wrapped(f"w.steps_{loop.number} = list(zip(", list(loop.steps), f")){back}")]
+        return "\n".join([*lines, "    return w"])
+
+    def _array(self, buffer: Buffer) -> list[str]:
+        value, name = self.values[buffer.id], self.operands.attribute[buffer.id]
+        if buffer.id in self.operands.gradients or value.op in ("mean_loss", "mask"):
+            return []
+        if value.op == "share" and self.operands.scalar_share:
+            return ["    w.share = 1.0"]
+        extra = buffer.front + buffer.back
+        axes = axes_text(buffer, f"T + {extra}" if extra else "T", self.spec)
+        kind = "bool" if buffer.condition else "int" if value.op == "ids" else "dtype"
+        make = "ones" if value.op == "dropout" else "zeros"
+        if extra and value.op in DATA:
+            return [
+                f"    w.{name}_all = np.{make}({axes}, {kind})",
+                f"    w.{name} = w.{name}_all[{buffer.front} : {buffer.front} + T]",
+            ]
+        return [f"    w.{name} = np.{make}({axes}, {kind})"]
+
+
+def axes_text(buffer: Buffer, time: str, spec: Spec) -> str:
+    """The shape of a buffer's array, sizes by name."""
+    shape = shape_text(buffer.shape, spec.model.sizes)
+    axes = {
+        "history": [time, *shape, "B"],
+        "step": [*shape, "B"],
+        "sequence": [*shape, "B"],
+        "flat": [*shape, "T", "B"],
+        "fixed": shape,
+    }[buffer.storage]
+    return f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"
+
+
+def wrapped(head: str, items: list[str], tail: str) -> list[str]:
+    """A list of items between brackets, broken over several lines where it is long."""
+    one = f"{head}{', '.join(items)}{',' if len(items) == 1 else ''}{tail}"
+    if len(one) <= WIDTH:
+        return [one]
+    opening = "" if head.endswith("(") else "("
+    lines, current = [head + opening], "    "
+    for item in items:
+        if len(current) + len(item) + 2 > WIDTH:
+            lines.append(current.rstrip())
+            current = "    "
+        current += f"{item}, "
+    lines.append(current.rstrip())
+    return [*lines, (")" if opening else "") + tail.lstrip(" ")] if not opening else [*lines, ")" + tail]

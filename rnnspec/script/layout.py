@@ -1,0 +1,72 @@
+"""Where parameters live: one flat vector, stacks first come, first stored; trained ones in front."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rnnspec.frontend.typed import Model
+from rnnspec.ir.ops import DATA
+from rnnspec.ir.program import Program, Shape, Value
+from rnnspec.script.names import VIEWS, attributes, identifier
+
+ALIGN = 16  # numbers: a multiple of a cache line
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Attributes by value and by name, places in the vector, rows of stacks."""
+
+    attribute: dict[int, str]  # param or stacked value -> attribute
+    parameters: tuple[tuple[str, str], ...]
+    places: tuple[tuple[str, int, Shape], ...]
+    rows: tuple[tuple[str, str, int, int], ...]
+    trainable: int
+    size: int
+
+
+def layout(program: Program, model: Model) -> Layout:
+    """The layout of a program's parameters, those included that it never reads."""
+    names = attributes([p.name for p in model.parameters], VIEWS)
+    stacks = list(program.leaves("stacked"))
+    taken = {*names.values(), *VIEWS}
+    attribute = {v.id: names[v.name] for v in program.leaves("param")}
+    for stack in stacks:
+        own = attributes([stack.name], taken)[stack.name]
+        taken.add(own)
+        attribute[stack.id] = own
+    members = {m for s in stacks for m in s.args}
+    owners: list[tuple[str, Shape, bool]] = [(attribute[s.id], s.shape, bool(program.values[s.args[0]].attr)) for s in stacks]
+    stacked_names = {program.values[m].name for m in members}
+    owners += [(names[p.name], p.shape, p.trainable) for p in model.parameters if p.name not in stacked_names]
+    places, start, trainable = [], 0, 0
+    for name, shape, trained in sorted(owners, key=lambda o: not o[2]):
+        places.append((name, start, shape))
+        size = 1
+        for n in shape:
+            size *= n
+        start += -(-size // ALIGN) * ALIGN
+        trainable = start if trained else trainable
+    rows = []
+    for stack in stacks:
+        low = 0
+        for member in stack.args:
+            high = low + program.values[member].shape[0]
+            rows.append((attribute[member], attribute[stack.id], low, high))
+            low = high
+    return Layout(attribute, tuple(names.items()), tuple(places), tuple(rows), trainable, start)
+
+
+def data_attributes(program: Program, taken: frozenset[str]) -> dict[int, str]:
+    """Attributes of w for what the data provides; ids that are read as one-hot vectors are called `x_ids`."""
+    users = program.users()
+
+    def wish(value: Value) -> str:
+        one_hot = any(u.op in ("one_hot", "lookup") for u in users[value.id])
+        return f"{value.name}_ids" if value.op == "ids" and one_hot else value.name
+
+    data = [v for v in program.values.values() if v.op in DATA]
+    names = {v.id: v.name for v in data if v.op in ("mask", "share", "dropout")}
+    for value in data:
+        if value.id not in names:
+            names[value.id] = identifier(wish(value), {*names.values(), *taken})
+    return names

@@ -1,0 +1,51 @@
+"""Identifiers of the script: from names of the spec to names that Python allows and nothing else uses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from keyword import iskeyword, issoftkeyword
+
+OWN = frozenset(
+    ["p", "w", "g", "t", "T", "B", "np", "loss", "state", "fresh", "float", "int", "list", "zip", "reversed", "range"]
+    + ["len", "dict", "order", "sorted_ids", "first"]
+)
+"""Names that the script uses itself, beside the NumPy functions that it imports."""
+
+VIEWS = frozenset(["vector", "named", "fill"])
+"""What `Views` has beside the parameters."""
+
+CONSTANTS = frozenset(
+    ["T", "B", "BATCH", "SEQUENCE", "WINDOW", "STEPS", "EPOCHS", "LR", "SEED", "DTYPE", "PURPOSES", "LAYOUT", "ROWS"]
+    + ["PARAMETERS", "TRAINED", "TRAINABLE", "SIZE", "SPLIT", "VOCABULARY", "COMMANDS", "Views", "Workspace"]
+    + ["Optimizer", "Diverged", "Run", "Stop", "Path", "True", "False", "None"]
+)
+"""Names with a capital letter that mean something else in a script."""
+
+
+def is_constant(name: str) -> bool:
+    """Whether a size of the spec is a constant of the same name in the script: `H`, but not `units` or `BATCH`."""
+    return re.fullmatch(r"[A-Z][A-Za-z0-9_]*", name) is not None and name not in CONSTANTS
+
+
+def identifier(name: str, taken: Iterable[str] = ()) -> str:
+    """A Python identifier close to a name of the spec, none of those taken: `h1.W_i` becomes `h1_W_i`."""
+    taken = set(taken)
+    base = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_") or "v"
+    if base[0].isdigit():
+        base = f"v_{base}"
+    if iskeyword(base) or issoftkeyword(base):
+        base += "_"
+    found, count = base, 1
+    while found in taken:
+        count += 1
+        found = f"{base}_{count}"
+    return found
+
+
+def attributes(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
+    """An identifier for each name, all different."""
+    found: dict[str, str] = {}
+    for name in names:
+        found[name] = identifier(name, {*taken, *found.values()})
+    return found

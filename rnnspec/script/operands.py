@@ -1,0 +1,180 @@
+"""Operands of the fast script: a value as an expression over all steps, or as a view of one step made once.
+
+An operand is printed as an expression over all steps (`w.h[:-1]`, `w.ifoz[:, 0:15]`).  In a map it is used as is; in a loop
+the same expression goes into `steps = list(zip(...))`: nothing is sliced in the loop, and forward and backward, lags and row
+blocks need no special case.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rnnspec.ir.ops import DATA, VIEWS
+from rnnspec.ir.program import Program, Value
+from rnnspec.ir.storage import Buffer, Placement, Region
+from rnnspec.script.layout import Layout, data_attributes
+from rnnspec.script.names import OWN, identifier
+
+WORKSPACE = frozenset(["T", "B", "share", "mask", "length", "fresh"])
+"""Attributes of w with a meaning of their own."""
+
+
+@dataclass
+class Loop:
+    """The views that a loop reads and writes: made before it (`fixed`), or one a step (`steps`)."""
+
+    number: int
+    direction: int
+    fixed: dict[str, str] = field(default_factory=dict)  # expression -> local name
+    steps: dict[str, str] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
+
+    def local(self, expression: str, wish: str, fixed: bool, reserved: frozenset[str]) -> str:
+        """The local name of a view, made on first use."""
+        table = self.fixed if fixed else self.steps
+        if expression not in table:
+            name = identifier(wish, self.names | reserved)
+            self.names.add(name)
+            table[expression] = name
+        return table[expression]
+
+
+class Operands:
+    """Expressions for the values of a program, outside and inside of loops."""
+
+    def __init__(self, program: Program, placement: Placement, layout: Layout, functions: frozenset[str], masked: bool) -> None:
+        self.program, self.values, self.placement, self.layout = program, program.values, placement, layout
+        self.reserved, self.masked = OWN | functions, masked
+        self.scalar_share = not masked or any(v.time == "sequence" for v in program.leaves("share"))
+        self.gradients: dict[int, str] = {}
+        for param, gradient in program.roots.gradients:
+            if self.values[gradient].op not in VIEWS:
+                self.gradients.setdefault(gradient, layout.attribute[param])
+        self.attribute = self._buffer_names()
+        self.short = self._region_names()
+        self.loop: Loop | None = None
+
+    def _buffer_names(self) -> dict[int, str]:
+        """Attributes of w: data under their own names, then one for each buffer."""
+        names = data_attributes(self.program, WORKSPACE)
+        taken = set(names.values()) | {f"{n}_all" for n in names.values()} | WORKSPACE
+        for item, buffer in self.placement.buffers.items():
+            if item not in names:
+                names[item] = identifier(buffer.name, taken)
+                taken.add(names[item])
+        return names
+
+    def _region_names(self) -> dict[Region, str]:
+        """One name for one place: the shortest of the values that live there."""
+        found: dict[Region, str] = {}
+        for item, value in self.values.items():
+            if value.op in ("param", "stacked", "constant", "expand", "spread", "transpose"):
+                continue
+            if self._base(value).op in ("param", "stacked", "constant", "expand", "spread", "transpose"):
+                continue
+            region = self.placement.resolve(item)
+            found[region] = min(found.get(region, value.name), value.name, key=len)
+        return found
+
+    def _base(self, value: Value) -> Value:
+        while value.op in ("rows", "shift"):
+            value = self.values[value.args[0]]
+        return value
+
+    # ---- expressions over all steps
+    def whole(self, item: int, groups: int = 0) -> str:
+        """A value for all steps; with `groups`, its rows split into that many."""
+        value = self.values[item]
+        if value.op == "constant":
+            return repr(value.attr)
+        if value.op in ("param", "stacked"):
+            return f"p.{self.layout.attribute[item]}"
+        if item in self.gradients:
+            return f"g.{self.gradients[item]}"
+        if value.op == "expand":
+            return self._expanded(value, groups)
+        if value.op == "spread":
+            return self._spread(value, groups)
+        if value.op == "transpose":
+            return self._transposed(value)
+        if value.op == "rows" and self._base(value).op in ("param", "stacked"):
+            return f"{self.whole(value.args[0])}[{value.attr[0]}:{value.attr[1]}]"
+        return self.region(self.placement.resolve(item), groups)
+
+    def _expanded(self, value: Value, groups: int) -> str:
+        inner = self.values[value.args[0]]
+        if inner.op == "constant":
+            return repr(inner.attr)
+        if inner.time == "sequence":
+            return self.whole(inner.id, groups)
+        text = self.whole(inner.id)
+        return f"{text}.reshape({groups}, -1, 1)" if groups else f"{text}[..., None]"
+
+    def _spread(self, value: Value, groups: int) -> str:
+        text = self.whole(value.args[0])
+        scalar = text == "w.share" and self.scalar_share
+        if self._number(value) is not None or scalar or value.time == "fixed":
+            return text
+        axes = 2 if groups and len(value.shape) == 1 else len(value.shape)
+        return f"{text}[{'..., ' + 'None, ' * (axes - 1) + ':'}]" if axes > 1 else text
+
+    def _number(self, value: Value) -> float | None:
+        while value.op in ("spread", "expand"):
+            value = self.values[value.args[0]]
+        return value.attr if value.op == "constant" else None
+
+    def _transposed(self, value: Value) -> str:
+        text = self.whole(value.args[0])
+        return f"{text}.T" if value.time == "fixed" else f"{text}.swapaxes(-3, -2)"
+
+    def region(self, region: Region, groups: int = 0) -> str:
+        """Rows of a buffer, over all steps."""
+        buffer = self.placement.buffers[region.buffer]
+        text, lead = self._slices(region, buffer)
+        return f"{text}.reshape({lead}{groups}, -1, w.B)" if groups else text
+
+    def _slices(self, region: Region, buffer: Buffer) -> tuple[str, str]:
+        value = self.values[region.buffer]
+        padded = value.op in DATA and buffer.front + buffer.back > 0
+        text = f"w.{self.attribute[region.buffer]}{'_all' if padded else ''}"
+        rows = "" if not buffer.shape or (region.low, region.high) == (0, buffer.shape[0]) else f"{region.low}:{region.high}"
+        if buffer.storage != "history":
+            return text + (f"[{rows}]" if rows else ""), ""
+        start, stop = buffer.front - region.lag, -(buffer.back + region.lag)
+        times = f"{start or ''}:{stop or ''}"
+        index = times + (f", {rows}" if rows else "")
+        return text + ("" if index == ":" else f"[{index}]"), "w.T, "
+
+    # ---- operands of one call
+    def operand(self, item: int, groups: int = 0) -> str:
+        """A value where it is needed: over all steps in a map, of one step in a loop."""
+        text = self.whole(item, groups)
+        if self.loop is None or self._number(self.values[item]) is not None or (text == "w.share" and self.scalar_share):
+            return text
+        wish = self._short(item) + ("_groups" if groups else "")
+        return self.loop.local(text, wish, self.is_fixed(item), self.reserved)
+
+    def place(self, region: Region, wish: str, groups: int = 0) -> str:
+        """A region where it is needed."""
+        text = self.region(region, groups)
+        if self.loop is None:
+            return text
+        fixed = self.placement.buffers[region.buffer].storage != "history"
+        return self.loop.local(text, self.short.get(region, wish), fixed, self.reserved)
+
+    def is_fixed(self, item: int) -> bool:
+        """Is it the same array at every step?"""
+        value = self.values[item]
+        while value.op in ("spread", "transpose", "rows") or (value.op == "expand" and value.args):
+            value = self.values[value.args[0]]
+        if value.op in ("param", "stacked", "constant"):
+            return True
+        return self.placement.buffers[self.placement.resolve(value.id).buffer].storage != "history"
+
+    def _short(self, item: int) -> str:
+        value = self.values[item]
+        while value.op in VIEWS - {"rows", "shift"}:
+            value = self.values[value.args[0]]
+        if self._base(value).op in ("param", "stacked"):
+            return self.layout.attribute.get(value.id, value.name)
+        return self.short[self.placement.resolve(value.id)]

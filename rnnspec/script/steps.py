@@ -1,0 +1,250 @@
+"""Expressions of one step, for the textbook script: operands by name, views as indices, the rest in line."""
+
+from __future__ import annotations
+
+from rnnspec.frontend.typed import Spec
+from rnnspec.ir import ops
+from rnnspec.ir.program import Program, Value
+from rnnspec.script.expressions import ATOM, EXPRESSIONS, LOOSE, POWER, PRODUCT, PRODUCTS, SUM, UNARY, Row, Text
+from rnnspec.script.layout import Layout
+from rnnspec.script.sizes import shape_text
+from rnnspec.script.windows import carries
+
+
+class Steps:
+    """Prints values of a scheduled program as expressions; `at` is `t` inside a loop, empty outside."""
+
+    def __init__(
+        self,
+        program: Program,
+        layout: Layout,
+        spec: Spec,
+        names: dict[int, str],
+        arrays: set[int],
+        pads: dict[int, tuple[int, int]],
+        lines: set[int],
+    ) -> None:
+        self.program, self.values, self.layout, self.spec = program, program.values, layout, spec
+        self.names, self.arrays, self.pads, self.lines = names, arrays, pads, lines
+        self.windows = carries(spec)
+        steps = any(v.time == "step" for v in program.leaves("share"))
+        self.share_of_step = spec.model.masked and steps
+        self.helpers: set[str] = set()
+        self.at = ""
+
+    def is_condition(self, value: Value) -> bool:
+        """Is it stored as true and false?"""
+        return ops.is_condition(value, self.values)
+
+    # ---- names
+    def stored(self, item: int) -> str:
+        """The array that holds all steps of a value."""
+        padded = self.values[item].op in ops.DATA and item in self.pads
+        return f"w.{self.names[item]}{'_all' if padded else ''}"
+
+    def target(self, item: int) -> str:
+        """Where a value is assigned to."""
+        if item in self.arrays:
+            return f"{self.stored(item)}[{self.at}]"
+        crosses = self.values[item].time != "step" and not self._local(item)
+        return f"w.{self.names[item]}" if crosses else self.names[item]
+
+    def _local(self, item: int) -> bool:
+        """Is a value without time read only in the function that computes it?"""
+        if item in dict(self.program.roots.outputs).values():
+            return False
+        split = next(k for k, b in enumerate(self.program.blocks) if self.program.roots.loss in b.ids)
+        sides = {k <= split for k, b in enumerate(self.program.blocks) for i in b.ids if i == item or self._sees(i, item)}
+        return len(sides) == 1
+
+    def _sees(self, reader: int, item: int) -> bool:
+        pending = list(self.values[reader].args)
+        while pending:
+            arg = pending.pop()
+            if arg == item:
+                return True
+            if arg not in self.lines and self.values[arg].op not in ops.LEAVES:
+                pending.extend(self.values[arg].args)
+        return False
+
+    # ---- operands
+    def outside(self, item: int) -> str:
+        """A value without time, outside of loops."""
+        return self._at("", item).text
+
+    def operand(self, item: int, binding: int) -> str:
+        """A value as an operand of something that binds like this."""
+        return self.text(item).within(binding)
+
+    def text(self, item: int, lag: int = 0) -> Text:
+        """A value at this step (or `lag` steps before): its name, or its expression."""
+        value = self.values[item]
+        if value.op in ops.VIEWS:
+            return self._view(value, lag)
+        if value.op in ops.LEAVES:
+            return self._leaf(value, lag)
+        if item in self.arrays:
+            return Text(f"{self.stored(item)}[{self._index(lag)}]")
+        if item in self.lines:
+            return Text(self.target(item))
+        return self.expression(value)
+
+    def _index(self, lag: int) -> str:
+        if lag == 0:
+            return self.at
+        return f"{self.at} {'-' if lag > 0 else '+'} {abs(lag)}"
+
+    def _leaf(self, value: Value, lag: int) -> Text:
+        if value.op == "constant":
+            return Text(literal(value.attr), ATOM if value.attr >= 0 else UNARY)
+        if value.op in ("param", "stacked"):
+            return Text(f"p.{self.layout.attribute[value.id]}")
+        if value.op == "share":
+            return Text("w.share[t]" if self.share_of_step else "w.share")
+        if value.op == "valid":
+            return Text(f"{self.at} < w.length", LOOSE)
+        if value.time != "step":
+            return Text(self.stored(value.id))
+        return Text(f"{self.stored(value.id)}[{self._index(lag)}]")
+
+    def _view(self, value: Value, lag: int) -> Text:
+        inner = self.values[value.args[0]]
+        if value.op == "shift":
+            return self.text(inner.id, lag + value.attr)
+        text = self.text(inner.id, lag)
+        if value.op == "rows":
+            return Text(f"{text.within(ATOM)}[{value.attr[0]}:{value.attr[1]}]")
+        if value.op == "transpose":
+            return Text(f"{text.within(ATOM)}.T" if value.time == "fixed" else f"{text.within(ATOM)}.swapaxes(0, 1)")
+        if value.op == "expand":
+            plain = inner.time != "fixed" or self._plain(inner)
+            return text if plain else Text(f"{text.within(ATOM)}[{'...' if len(inner.shape) > 1 else ':'}, None]")
+        flat = len(value.shape) == 1 or value.time == "fixed" or self._plain(inner)
+        return text if flat else Text(f"{text.within(ATOM)}[..., None, :]")
+
+    def _plain(self, value: Value) -> bool:
+        """Does it repeat over any shape by itself: a number of Python, or one for each sequence?"""
+        while value.op in ("expand", "spread"):
+            value = self.values[value.args[0]]
+        if value.op in ("constant", "valid"):
+            return True
+        return value.op == "share" and not self.share_of_step
+
+    # ---- operations
+    def expression(self, value: Value) -> Text:
+        """The operation of a value on its operands."""
+        if value.op in ("add", "mul"):
+            return self._joined(value)
+        special = getattr(self, f"_{value.op}", None)
+        if special is not None:
+            found: Text = special(value)
+            return found
+        return self._filled(value, self._row(value))
+
+    def _row(self, value: Value) -> Row:
+        if value.op == "squash":
+            return EXPRESSIONS[value.attr[0][0]]
+        if value.op == "matmul":
+            left, right = (self.values[a] for a in value.args)
+            if value.time == "fixed":
+                return PRODUCTS["fixed", 1]
+            return PRODUCTS["fixed" if left.time == "fixed" else "step", len(right.shape)]
+        return EXPRESSIONS[value.op]
+
+    def _filled(self, value: Value, row: Row) -> Text:
+        self.helpers |= {row.helper} - {""}
+        operands = [self.operand(a, row.operands[k] if k < len(row.operands) else LOOSE) for k, a in enumerate(value.args)]
+        shape = ", ".join([*shape_text(value.shape, self.spec.model.sizes), *(["w.B"] if value.time != "fixed" else [])])
+        text = row.template.format(
+            *operands,
+            k=literal(value.attr) if isinstance(value.attr, int | float) else "",
+            all=", ".join(operands),
+            shape=f"({shape}{',' if ',' not in shape else ''})",
+            rows=value.shape[0],
+        )
+        return Text(text, row.binding)
+
+    def _joined(self, value: Value) -> Text:
+        if value.op == "mul":
+            return Text(" * ".join(self.operand(a, PRODUCT if k == 0 else POWER) for k, a in enumerate(value.args)), PRODUCT)
+        text = ""
+        for k, arg in enumerate(value.args):
+            inner = self.operand(arg, SUM if k == 0 else PRODUCT)
+            text += inner if k == 0 else f" - {inner[1:]}" if inner.startswith("-") else f" + {inner}"
+        return Text(text, SUM)
+
+    def _scale(self, value: Value) -> Text:
+        inner = self.operand(value.args[0], POWER)
+        return Text(f"-{inner}" if value.attr == -1 else f"{literal(value.attr)} * {inner}", PRODUCT)
+
+    def _offset(self, value: Value) -> Text:
+        inner = self.operand(value.args[0], SUM)
+        return Text(f"{inner} {'-' if value.attr < 0 else '+'} {literal(abs(value.attr))}", SUM)
+
+    def _outer(self, value: Value) -> Text:
+        a, b = (self.operand(x, ATOM) for x in value.args)
+        return Text(f"np.outer({a}, {b})") if value.time == "fixed" else Text(f"{a}[:, None] * {b}[None]", PRODUCT)
+
+    def _outer_sum(self, value: Value) -> Text:
+        left = self.values[value.args[0]]
+        a, b = (self.operand(x, ATOM) for x in value.args)
+        if len(left.shape) == 1:
+            return Text(f"np.outer({a}, {b})") if left.time == "fixed" else Text(f"{a} @ {b}.T", PRODUCT)
+        if left.time == "fixed":
+            return Text(f"{a} @ {b}.T", PRODUCT)
+        return Text(f'np.einsum("mpb,npb->mn", {a}, {b})')
+
+    def _batch_sum(self, value: Value) -> Text:
+        return Text(f"{self.operand(value.args[0], ATOM)}.sum(-1)")
+
+    def _time_sum(self, value: Value) -> Text:
+        return self.text(value.args[0])
+
+    def _mean_loss(self, value: Value) -> Text:
+        terms, share = (self.operand(a, POWER) for a in value.args)
+        return Text(f"({terms} * {share}).sum()")
+
+    def _summed(self, text: str, over: Value) -> Text:
+        if over.time == "fixed":
+            return Text(f"{text}.sum().reshape(1)")
+        return Text(f"{text}.sum(0, keepdims=True)" if len(over.shape) == 1 else f"{text}.sum((0, 1))[None]")
+
+    def _total(self, value: Value) -> Text:
+        return self._summed(self.operand(value.args[0], ATOM), self.values[value.args[0]])
+
+    def _dot(self, value: Value) -> Text:
+        a, b = (self.operand(x, POWER) for x in value.args)
+        return self._summed(f"({a} * {b})", self.values[value.args[0]])
+
+    def _inv_rms(self, value: Value) -> Text:
+        mean = self._summed(f"({self.operand(value.args[0], ATOM)} ** 2)", self.values[value.args[0]]).text
+        return Text(f"1 / np.sqrt({mean.replace('.sum(', '.mean(', 1)} + {value.attr[1]!r})", PRODUCT)
+
+    def _last(self, value: Value) -> Text:
+        if not self.spec.model.masked:
+            return self._at("w.T - 1", value.args[0])
+        array = self._at("w.length - 1, ..., np.arange(w.B)", value.args[0])
+        return Text(f"np.moveaxis({array.text}, 0, -1)")
+
+    def _at(self, index: str, item: int) -> Text:
+        """A value at a given step, outside of loops."""
+        at, self.at = self.at, index
+        text = self.text(item)
+        self.at = at
+        return text
+
+    def _at_last(self, value: Value) -> Text:
+        inner = self.operand(value.args[0], POWER)
+        when = "w.length - 1 == t" if self.spec.model.masked else "t == w.T - 1"
+        return Text(f"{inner} * ({when})", PRODUCT)
+
+    def _step_at(self, value: Value) -> Text:
+        index = str(value.attr - 1) if value.attr > 0 else f"w.T - {-value.attr}"
+        text = self._at(index, value.args[0]).within(POWER)
+        text = f"{text} * w.fresh" if self.windows else text
+        return Text(text, PRODUCT) if abs(value.attr) == 1 else Text(f"{text} if w.T >= {abs(value.attr)} else 0", LOOSE)
+
+
+def literal(number: float) -> str:
+    """A number as a person writes it: 1, not 1.0."""
+    return str(int(number)) if float(number).is_integer() and abs(number) < 1e15 else repr(number)

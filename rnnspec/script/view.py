@@ -1,0 +1,49 @@
+"""Everything that a template may see: one class for each of its files, every field vetted text (or a choice).
+
+`view` gathers it from a spec and its printed body.  What a setting needs in code stands in the tables beside this file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rnnspec.frontend.typed import Spec
+from rnnspec.script.body import Body
+from rnnspec.script.code import Code
+from rnnspec.script.view_border import Border, border
+from rnnspec.script.view_data import Data, Evaluation, data, evaluation
+from rnnspec.script.view_header import Header, Parameters, Sizes, header, parameters, sizes
+from rnnspec.script.view_training import CommandLine, Training, command_line, training
+from rnnspec.script.view_update import Update, update
+
+
+@dataclass(frozen=True)
+class View:
+    """What the template `script.py.j2` and the files it includes can name."""
+
+    header: Header
+    sizes: Sizes
+    parameters: Parameters
+    body: Code
+    border: Border
+    update: Update
+    data: Data
+    evaluation: Evaluation
+    training: Training
+    command_line: CommandLine
+
+
+def view(spec: Spec, body: Body) -> View:
+    """The view of one script."""
+    return View(
+        header=header(spec, body),
+        sizes=sizes(spec),
+        parameters=parameters(spec, body),
+        body=Code(body.text.strip("\n")),
+        border=border(spec, body),
+        update=update(spec),
+        data=data(spec),
+        evaluation=evaluation(spec, body),
+        training=training(spec, body),
+        command_line=command_line(spec),
+    )

@@ -1,0 +1,153 @@
+"""What the head of a script shows: its equations, its sizes, its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rnnspec import __version__
+from rnnspec.diagnostics import Span
+from rnnspec.frontend.typed import Equation, Model, Spec, Start
+from rnnspec.script.body import Body
+from rnnspec.script.code import Code, definitions, fill, identifier, lines, literal, prose, table
+from rnnspec.script.initialisers import initial_value, initialiser_functions
+from rnnspec.script.names import is_constant
+from rnnspec.script.sources import source_row
+
+IMPORTS = ("argparse", "hashlib", "json", "math", "os", "signal", "sys", "time")
+FROM_IMPORTS = ("from functools import lru_cache", "from pathlib import Path")
+
+
+@dataclass(frozen=True)
+class Header:
+    """Docstring and imports."""
+
+    title: Code
+    equations: Code
+    version: Code
+    file: Code
+    digest: Code
+    imports: Code
+    functions: Code
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Constants: sizes of the model by name, and the numbers of `train:`."""
+
+    named: Code
+    batch: Code
+    sequence: Code
+    window: Code
+    steps: Code
+    epochs: Code
+    lr: Code
+    seed: Code
+    dtype: Code
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Where parameters are stored, and how they start."""
+
+    layout: Code
+    rows: Code
+    names: Code
+    trained: Code
+    trainable: Code
+    size: Code
+    initialisers: Code
+    initial: Code
+
+
+def header(spec: Spec, body: Body) -> Header:
+    """The view of the head."""
+    reads = ", ".join(item.name for item in spec.model.inputs)
+    predicts = ", ".join(item.name for item in spec.model.targets)
+    imports = sorted([*(f"import {name}" for name in IMPORTS), *(i for i in _source_imports(spec) if i[0] == "i")])
+    froms = sorted([*FROM_IMPORTS, *(i for i in _source_imports(spec) if i[0] == "f")])
+    return Header(
+        title=prose(f"Train {spec.name}: read {reads}, predict {predicts}."),
+        equations=lines(_equations(spec.model)),
+        version=prose(__version__),
+        file=prose(spec.path.name),
+        digest=prose(spec.digest[:12]),
+        imports=lines([*imports, *froms]),
+        functions=Code(
+            f"from numpy import {', '.join(sorted(map(identifier, body.functions)))}" if body.functions else ""
+        ),
+    )
+
+
+def _source_imports(spec: Spec) -> tuple[str, ...]:
+    return source_row(spec.data.source).imports
+
+
+def _equations(model: Model) -> list[str]:
+    """Every equation as it is written, with its place; a cell's equations are indented below its call."""
+    rows = list(_equation_rows(model))
+    if model.loss_span:
+        rows.append((f"loss = {prose(model.loss_span.text)}", prose(model.loss_span.place)))
+    width = min(max((len(text) for text, _ in rows), default=0), 88)
+    return [f"{text:<{width}}   {place}" for text, place in rows]
+
+
+def _equation_rows(model: Model) -> Iterator[tuple[str, str]]:
+    """Text and place in the order of the spec, equations of a cell where it is called."""
+    items: list[Equation | Start] = [*model.starts, *model.equations]
+    calls: set[int] = set()
+    for item, span in sorted(((i, i.span) for i in items if i.span), key=_order):
+        call = _call(item)
+        if call is not None and call.start not in calls:
+            calls.add(call.start)
+            written = "=" in call.text.partition("(")[0]
+            yield prose(call.text if written else f"{item.name.partition('.')[0]}[t] = {call.text}"), prose(call.place)
+        yield ("    " if call else "") + prose(span.text), prose(span.place)
+
+
+def _call(item: Equation | Start) -> Span | None:
+    return item.call if isinstance(item, Equation) else None
+
+
+def _order(row: tuple[Equation | Start, Span]) -> tuple[int, int]:
+    call = _call(row[0])
+    return (call.start, row[1].start) if call else (row[1].start, -1)
+
+
+def sizes(spec: Spec) -> Sizes:
+    """The view of the constants."""
+    train, sequence, truncation = spec.train, spec.data.sequence, spec.train.truncation
+    window = fill("WINDOW = {n}  # steps that a gradient reaches back", n=truncation["steps"]) if truncation else ""
+    return Sizes(
+        named=lines(f"{identifier(name)} = {n}" for name, n in dict(spec.model.sizes).items() if is_constant(name)),
+        batch=literal(train.batch),
+        sequence=fill("SEQUENCE = {n}  # steps that the stream is cut into", n=sequence) if sequence else Code(""),
+        window=Code(window),
+        steps=literal(train.steps),
+        epochs=literal(train.epochs),
+        lr=literal(train.optimizer["lr"]),
+        seed=literal(train.seed),
+        dtype=Code(f"np.{identifier(train.dtype)}"),
+    )
+
+
+def parameters(spec: Spec, body: Body) -> Parameters:
+    """The view of the parameters."""
+    infos = spec.model.parameters
+    rows = [(literal(identifier(row[0])), literal((identifier(row[1]), *row[2:]))) for row in body.rows]
+    fixed = tuple(info.name for info in infos if not info.trainable)
+    trained = (
+        fill("[name for name in PARAMETERS if name not in {fixed}]", fixed=fixed) if fixed else Code("list(PARAMETERS)")
+    )
+    return Parameters(
+        layout=table((literal(identifier(name)), literal((start, shape))) for name, start, shape in body.layout),
+        rows=table(rows) if rows else Code(""),
+        names=table(
+            (literal(name), literal((identifier(here), spec.model.shape_of(name)))) for name, here in body.parameters
+        ),
+        trained=trained,
+        trainable=literal(body.trainable),
+        size=literal(body.size),
+        initialisers=definitions(initialiser_functions(infos)),
+        initial=table((literal(info.name), initial_value(info, k)) for k, info in enumerate(infos)),
+    )

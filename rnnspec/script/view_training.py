@@ -1,0 +1,158 @@
+"""What a script knows about learning: the loop, what it keeps, and the command line."""
+
+from __future__ import annotations
+
+import ast
+import math
+from dataclasses import dataclass
+
+from rnnspec.frontend.typed import Spec
+from rnnspec.script.body import Body
+from rnnspec.script.code import Code, fill, literal, prose
+from rnnspec.script.metrics import ASCENDING
+from rnnspec.script.optimizers import clip_lines
+from rnnspec.script.sources import source_row
+from rnnspec.script.view_data import has_lanes, timed_item
+from rnnspec.script.view_update import penalties
+from rnnspec.script.windows import text_scores
+
+
+@dataclass(frozen=True)
+class Training:
+    """The loop and what it keeps."""
+
+    valid: bool
+    test: bool
+    truncated: bool
+    worst: Code
+    better: Code
+    judge: Code
+    judged: Code
+    which: Code
+    carried: Code
+    keep: Code
+    save_due: Code
+    penalty: Code
+    clip: Code
+    limit_norms: Code
+    numbers: Code
+    every: Code
+    check: Code
+    parameters: Code
+    patience: Code
+    sample: Code
+    unit: Code
+    amount: Code
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """The options."""
+
+    description: Code
+    commands: Code
+    which: Code
+    trained: Code
+    split: Code
+    file: bool
+    sampled: bool
+    length: Code
+
+
+def training(spec: Spec, body: Body) -> Training:
+    """The view of the loop."""
+    train, monitor = spec.train, spec.monitor
+    parts = dict(spec.data.split)
+    judge = str(train.stop["on"]).partition(".")[2] if train.stop else "loss"
+    up = judge.rstrip("_0123456789") in ASCENDING
+    scores = text_scores(spec)
+    penalised = any(penalties(spec).values())
+    numbers = {"train/loss": "loss", "train/penalty": "penalty" if penalised else "", "grad/norm": "norm", "lr": "lr"}
+    limited = any(info.max_norm is not None for info in spec.model.parameters)
+    return Training(
+        valid="valid" in parts,
+        test="test" in parts,
+        truncated=train.truncation is not None,
+        worst=Code("-math.inf" if up else "math.inf"),
+        better=Code(f"found[{literal(judge)}] {'>' if up else '<'} run.best_value"),
+        judge=literal(judge),
+        judged=literal(f"valid/{judge}"),
+        which=Code("the best on the validation part" if "valid" in parts else "the last ones"),
+        carried=literal(carried(body)),
+        keep=_keep(spec),
+        save_due=_save_due(spec),
+        penalty=Code("penalty = penalise(p, g)" if penalised else ""),
+        clip=Code("clip(dw, norm)" if clip_lines(train.clip) else ""),
+        limit_norms=Code("limit_norms(p)" if limited else ""),
+        numbers=Code("{" + ", ".join(f"{literal(name)}: {value}" for name, value in numbers.items() if value) + "}"),
+        every=literal(monitor.every) if monitor.every else Code("max(1, steps // 100)"),
+        check=_check(spec),
+        parameters=literal(sum(math.prod(info.shape) for info in spec.model.parameters)),
+        patience=literal(train.stop["epochs"]) if train.stop and "valid" in parts else Code(""),
+        sample=literal(monitor.sample) if monitor.sample and scores else Code(""),
+        unit=Code("steps" if has_lanes(spec) else "sequences"),
+        amount=_amount(spec),
+    )
+
+
+def carried(body: Body) -> tuple[str, ...]:
+    """The arrays of a window that `carry` reads: with them, training can go on in a new process."""
+    functions = (node for node in ast.parse(body.text).body if isinstance(node, ast.FunctionDef))
+    carry = next(function for function in functions if function.name == "carry")
+    old = carry.args.args[0].arg
+    reads = (node.value for node in ast.walk(carry) if isinstance(node, ast.Subscript))
+    arrays = (value for value in reads if isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name))
+    return tuple(sorted({array.attr for array in arrays if ast.unparse(array.value) == old}))
+
+
+def _keep(spec: Spec) -> Code:
+    checkpoint = spec.train.checkpoint
+    if checkpoint is None or checkpoint.name == "none" or checkpoint["keep"] == 1:
+        return Code("")
+    return fill(KEEP, keep=checkpoint["keep"])
+
+
+KEEP = """
+write(out / f"step-{{self.step:08d}}.npz", self.entries())
+for old in sorted(out.glob("step-*.npz"))[:-{keep}]:
+    old.unlink()
+"""
+
+
+def _save_due(spec: Spec) -> Code:
+    checkpoint = spec.train.checkpoint
+    if checkpoint is None:
+        return Code("run.step % check == 0")
+    return Code("") if checkpoint.name == "none" else fill("run.step % {steps} == 0", steps=checkpoint["steps"])
+
+
+def _check(spec: Spec) -> Code:
+    if spec.monitor.validate:
+        return literal(spec.monitor.validate)
+    return Code('len(plan("train", run.seed, 0))' if spec.train.epochs else "max(1, steps // 10)")
+
+
+def _amount(spec: Spec) -> Code:
+    timed = timed_item(spec)
+    key = literal(timed.name if timed else spec.model.targets[0].name)
+    return Code(f"data[{key}].size" if has_lanes(spec) else f"len(data[{key}])")
+
+
+BEST_OR_LAST = 'out / ("best.npz" if (out / "best.npz").is_file() else "last.npz")'
+
+
+def command_line(spec: Spec) -> CommandLine:
+    """The view of the command line."""
+    sampled = bool(text_scores(spec))
+    commands = ["train", "evaluate", "predict", *(["sample"] if sampled else [])]
+    parts = [name for name, _ in spec.data.split]
+    return CommandLine(
+        description=literal(prose(f"Train {spec.name}, and use it.")),
+        commands=Code("{" + ", ".join(f'"{name}": {name}_command' for name in commands) + "}"),
+        which=Code(", the best if there are any" if "valid" in parts else ""),
+        trained=Code(BEST_OR_LAST if "valid" in parts else 'out / "last.npz"'),
+        split=literal(next((name for name in ("test", "valid") if name in parts), "train")),
+        file=source_row(spec.data.source).file,
+        sampled=sampled,
+        length=literal(spec.monitor.sample or 300),
+    )

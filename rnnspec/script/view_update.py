@@ -1,0 +1,96 @@
+"""What a script knows about its update: the optimizer, penalties, limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rnnspec.frontend.typed import ParameterInfo, Spec
+from rnnspec.script.code import Code, fill, lines, literal, prose
+from rnnspec.script.optimizers import clip_lines, optimizer_lines, optimizer_row, schedule_lines
+
+
+@dataclass(frozen=True)
+class Update:
+    """From gradients to new parameters."""
+
+    spread: bool
+    penalties: bool
+    penalty_title: Code
+    penalty_tables: Code
+    penalty_lines: Code
+    title: Code
+    state: Code
+    saved: Code
+    unpack: Code
+    lines: Code
+    lr_scale: Code
+    scale_change: Code
+    schedule: Code
+    clip: Code
+    max_norm: Code
+
+
+def update(spec: Spec) -> Update:
+    """The view of the update."""
+    setting, infos = spec.train.optimizer, spec.model.parameters
+    row, found = optimizer_row(setting), penalties(spec)
+    scales = {info.name: info.lr_scale for info in infos if info.lr_scale != 1 and info.trainable}
+    limits = {info.name: info.max_norm for info in infos if info.max_norm is not None}
+    names = [name for name, _ in row.state]
+    scaled = fill("self.lr_scale = spread({scales}, 1.0, dtype)[:TRAINABLE]", scales=scales)
+    return Update(
+        spread=bool(scales or any(found.values())),
+        penalties=any(found.values()),
+        penalty_title=Code(" + ".join(PENALTIES[name][0] for name, table in found.items() if table)),
+        penalty_tables=Code(
+            ", ".join(fill("spread({table}, 0.0, dtype)", table=table) for table in found.values() if table)
+        ),
+        penalty_lines=_penalty_lines(found),
+        title=prose(row.title),
+        state=lines(f"self.{name} = np.zeros(TRAINABLE, dtype)  # {meaning}" for name, meaning in row.state),
+        saved=Code("{" + ", ".join(f'"{name}": self.{name}' for name in names) + "}"),
+        unpack=Code(f"{', '.join([*names, 'change'])} = {', '.join(f'self.{name}' for name in [*names, 'change'])}"),
+        lines=optimizer_lines(setting),
+        lr_scale=scaled if scales else Code(""),
+        scale_change=Code("change *= self.lr_scale" if scales else ""),
+        schedule=schedule_lines(spec.train.schedule),
+        clip=clip_lines(spec.train.clip),
+        max_norm=literal(limits) if limits else Code(""),
+    )
+
+
+PENALTIES = {
+    "l1": (
+        "l1 * sum |w|",
+        """
+np.sign(p.vector, out=scratch)
+np.multiply(l1, scratch, out=scratch)
+penalty += np.dot(scratch, p.vector)
+if g is not None:
+    g.vector += scratch
+""",
+    ),
+    "l2": (
+        "l2 * sum w ** 2",
+        """
+np.multiply(l2, p.vector, out=scratch)
+penalty += np.dot(scratch, p.vector)
+if g is not None:
+    scratch *= 2
+    g.vector += scratch
+""",
+    ),
+}
+"""What is added to the loss and to the gradient."""
+
+
+def penalties(spec: Spec) -> dict[str, dict[str, float]]:
+    """By kind, the factors of the parameters that are penalised."""
+    infos: tuple[ParameterInfo, ...] = spec.model.parameters
+    return {kind: {i.name: getattr(i, kind) for i in infos if getattr(i, kind)} for kind in PENALTIES}
+
+
+def _penalty_lines(penalties: dict[str, dict[str, float]]) -> Code:
+    kinds = [kind for kind, factors in penalties.items() if factors]
+    head = [f"{', '.join([*kinds, 'scratch'])} = penalty_weights(p.vector.dtype)", "penalty = 0.0"]
+    return lines([*head, *(PENALTIES[kind][1].strip("\n") for kind in kinds)])

@@ -1,0 +1,32 @@
+"""Which scripts go on where the batch before ended: those that learn in windows, and those that write text."""
+
+from __future__ import annotations
+
+from rnnspec.frontend.typed import Call, Last, Model, Read, Spec, walk
+
+
+def carries(spec: Spec) -> bool:
+    """Whether states are carried from one batch to the next."""
+    return spec.train.truncation is not None or bool(text_scores(spec))
+
+
+def text_scores(spec: Spec) -> str:
+    """The variable with a score for each character that may come next; empty unless the model can write text.
+
+    It can if it reads a text character by character, predicts the next one, and never looks ahead.
+    """
+    calls = [(e.call.name, dict(e.call.arguments).get("steps", 1)) for e in spec.data.encodings]
+    if spec.data.source.name != "text" or calls != [("one_hot", 1), ("next", 1)] or looks_ahead(spec.model):
+        return ""
+    for node in walk(spec.model.loss):
+        if isinstance(node, Call) and node.function == "cross_entropy":
+            scores = node.args[0]
+            known = isinstance(scores, Read) and scores.lag == 0 and spec.model.equation(scores.name) is not None
+            return scores.name if known and isinstance(scores, Read) and scores.when == "step" else ""
+    return ""
+
+
+def looks_ahead(model: Model) -> bool:
+    """Whether some step depends on later ones."""
+    reads = [node for equation in model.equations for node in walk(equation.expr)]
+    return any(isinstance(node, Last) or (isinstance(node, Read) and node.lag < 0) for node in reads)

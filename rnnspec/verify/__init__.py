@@ -1,0 +1,1 @@
+"""Proof of a generated script: its gradients against references made from the typed tree, not from the program."""

@@ -1,0 +1,221 @@
+"""The certificate: what was compared with what, how closely, and whether it agreed.
+
+`verify` runs a generated script in float64 at a random place and compares its loss and gradients with references made
+from the typed tree.  References are `complex-step` (needs NumPy only) and `torch`.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import numpy as np
+
+from rnnspec.frontend.typed import Model, ParameterInfo, Spec, walk
+from rnnspec.verify.compare import Distance, GradientMismatch, compare
+from rnnspec.verify.in_complex import ComplexStep
+from rnnspec.verify.probe import Probe, longest_lag, probe
+from rnnspec.verify.reference import Array
+
+TOLERANCE = {"complex-step": 1e-11, "torch": 1e-11}
+FULL = 400
+"""Parameters up to this many numbers are checked at every element, larger ones along directions and at samples."""
+DIRECTIONS = 4
+SAMPLES = 32
+
+
+class Script(Protocol):
+    """What a generated script must offer to be verified; `dropout_masks(step, T, B)` too if its spec has dropout."""
+
+    def loss_and_gradients(
+        self, params: dict[str, Array], batch: dict[str, Array], step: int | None = None
+    ) -> tuple[float, dict[str, Array]]: ...
+
+
+@dataclass(frozen=True)
+class Check:
+    """One parameter (or the loss) against one reference."""
+
+    parameter: str
+    reference: str
+    method: str  # every element, n directions, n elements, value
+    error: float  # norm-wise, relative
+    tolerance: float
+    element: tuple[int, ...]  # where the two differ most
+    passed: bool
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The result of `verify`."""
+
+    spec: str
+    digest: str
+    checks: tuple[Check, ...]
+    steps: int
+    batch: int
+    lengths: tuple[int, ...]  # of the sequences, where they differ
+    seed: int
+    dropout: bool  # checked with the dropout masks of a training step
+    versions: tuple[tuple[str, str], ...]
+
+    @property
+    def passed(self) -> bool:
+        """True if there was something to check and all of it agreed."""
+        return bool(self.checks) and all(check.passed for check in self.checks)
+
+    @property
+    def worst(self) -> Check:
+        """The check that failed, or else came closest to failing."""
+        return max(self.checks, key=lambda c: (not c.passed, c.error / c.tolerance))
+
+    def require(self) -> None:
+        """Raise GradientMismatch unless everything agreed."""
+        if not self.passed:
+            bad = [f"  {c.parameter} against {c.reference}: {c.problem}" for c in self.checks if not c.passed]
+            raise GradientMismatch("\n".join(["the gradients of the script are not proven", *bad]))
+
+    def to_json(self) -> str:
+        """All fields as JSON text, the same bytes for the same content."""
+        return json.dumps({"passed": self.passed, **asdict(self)}, indent=2)
+
+
+def verify(
+    script: Script,
+    spec: Spec,
+    against: Sequence[str] = ("complex-step",),
+    T: int = 5,
+    B: int = 3,
+    quick: bool = False,
+    seed: int = 0,
+) -> Certificate:
+    """Compare the gradients of a loaded script with each reference in `against`.
+
+    `quick` compares each parameter along one random direction, in about a second at most for a million numbers.
+    T grows where the model looks further back.
+    """
+    steps = max(T, longest_lag(spec.model) + 2)
+    at = probe(spec.model, seed, steps, B)
+    dropout = _has_dropout(spec.model)
+    masks = script.dropout_masks(1, steps, B) if dropout else None  # type: ignore[attr-defined]
+    got = script.loss_and_gradients(at.params, at.batch, step=1 if dropout else None)
+    checks: list[Check] = []
+    for reference in against:
+        checks += _REFERENCES[reference](spec.model, at, masks, got, quick)
+    lengths = tuple(int(n) for n in at.batch["length"]) if spec.model.masked else ()
+    return Certificate(
+        spec.name, spec.digest, tuple(checks), steps, B, lengths, seed, dropout, _versions("torch" in against)
+    )
+
+
+Masks = Sequence[Array] | None
+Got = tuple[float, dict[str, Array]]
+
+
+def _by_complex_step(model: Model, at: Probe, masks: Masks, got: Got, quick: bool) -> list[Check]:
+    reference = ComplexStep(model, at.params, at.batch, masks)
+    random = np.random.Generator(np.random.Philox(len(at.params)))
+    checks = [_value("complex-step", got[0], reference.loss), *_names("complex-step", model, got)]
+    for info in _trainable(model):
+        if info.name in got[1]:
+            checks += _parameter(reference, info, got[1][info.name], random, quick)
+    return checks
+
+
+def _parameter(
+    reference: ComplexStep, info: ParameterInfo, gradient: Array, random: np.random.Generator, quick: bool
+) -> list[Check]:
+    """One gradient: at every element, or else along directions and (unless quick) at sampled elements."""
+    size = int(np.prod(info.shape))
+    if not quick and size <= FULL:
+        return [_measured("complex-step", "every element", info.name, gradient, reference.gradient(info.name))]
+    if np.shape(gradient) != info.shape:
+        return [_failed("complex-step", info.name, f"the shape is {np.shape(gradient)}, should be {info.shape}")]
+    count = 1 if quick else DIRECTIONS
+    moves = random.standard_normal((count, *info.shape))
+    moves /= np.sqrt(size)
+    along = moves.reshape(count, -1) @ gradient.ravel()
+    scale = float(np.linalg.norm(gradient))
+    want = reference.derivatives(info.name, moves)
+    label = f"{count} direction{'s' if count > 1 else ''}"
+    checks = [_measured("complex-step", label, info.name, along, want, scale)]
+    if not quick:
+        chosen = np.sort(random.choice(size, SAMPLES, replace=False))
+        units = np.zeros((SAMPLES, size))
+        units[np.arange(SAMPLES), chosen] = 1
+        want = reference.derivatives(info.name, units.reshape(SAMPLES, *info.shape))
+        checks.append(_measured("complex-step", f"{SAMPLES} elements", info.name, gradient.ravel()[chosen], want))
+    return checks
+
+
+def _by_torch(model: Model, at: Probe, masks: Masks, got: Got, quick: bool) -> list[Check]:
+    from rnnspec.verify.in_torch import gradients_by_torch
+
+    loss, want = gradients_by_torch(model, at.params, at.batch, masks)
+    checks = [_value("torch", got[0], loss), *_names("torch", model, got)]
+    return checks + [_measured("torch", "every element", n, got[1][n], want[n]) for n in want if n in got[1]]
+
+
+_REFERENCES: dict[str, Callable[[Model, Probe, Masks, Got, bool], list[Check]]] = {
+    "complex-step": _by_complex_step,
+    "torch": _by_torch,
+}
+
+
+def _measured(
+    reference: str, method: str, name: str, got: Array, want: Array, scale: float | None = None
+) -> Check:
+    """One comparison as a row of the certificate, whether it passes or not."""
+    tolerance = TOLERANCE[reference]
+    try:
+        (distance,) = compare({name: got}, {name: want}, tolerance, None if scale is None else {name: scale})
+    except GradientMismatch as mismatch:
+        if not mismatch.distances:
+            return _failed(reference, name, str(mismatch))
+        (distance,) = mismatch.distances
+    return _row(reference, method, tolerance, distance)
+
+
+def _row(reference: str, method: str, tolerance: float, distance: Distance) -> Check:
+    problem = "" if distance.allowed else str(distance)
+    return Check(
+        distance.name, reference, method, distance.error, tolerance, distance.element, distance.allowed, problem
+    )
+
+
+def _value(reference: str, got: float, want: float) -> Check:
+    return _measured(reference, "value", "loss", np.array(got), np.array(want))
+
+
+def _failed(reference: str, name: str, problem: str) -> Check:
+    return Check(name, reference, "names and shapes", float("inf"), TOLERANCE[reference], (), False, problem)
+
+
+def _names(reference: str, model: Model, got: Got) -> list[Check]:
+    """Failed checks for gradients that are missing or that nobody asked for."""
+    want = {info.name for info in _trainable(model)}
+    missing = [_failed(reference, name, "there is no gradient") for name in sorted(want - set(got[1]))]
+    extra = [_failed(reference, name, "a gradient that should not be there") for name in sorted(set(got[1]) - want)]
+    return missing + extra
+
+
+def _trainable(model: Model) -> list[ParameterInfo]:
+    return [info for info in model.parameters if info.trainable]
+
+
+def _has_dropout(model: Model) -> bool:
+    trees = [equation.expr for equation in model.equations]
+    return any(getattr(node, "function", "") == "dropout" for tree in trees for node in walk(tree))
+
+
+def _versions(with_torch: bool) -> tuple[tuple[str, str], ...]:
+    versions = [("python", platform.python_version()), ("numpy", np.__version__)]
+    if with_torch:
+        import torch
+
+        versions.append(("torch", torch.__version__))
+    return tuple(versions)

@@ -1,0 +1,110 @@
+"""Gradients by PyTorch's automatic differentiation, in float64.  Only this file imports torch."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from rnnspec.frontend.typed import Model
+from rnnspec.verify.reference import Library, Reference, State
+
+Tensor = torch.Tensor
+
+
+def _layer_norm(v: Tensor, g: Tensor | float = 1.0, b: Tensor | float = 0.0, *, eps: float) -> Tensor:
+    return functional.layer_norm(v, v.shape[1:], eps=eps) * g + b
+
+
+def _features(a: Tensor) -> Tensor:
+    """All features of a sequence in one row."""
+    return a.reshape(a.shape[0], -1)
+
+
+def _concat(*parts: Tensor) -> Tensor:
+    rows = [_features(part) for part in parts]
+    batch = max(len(row) for row in rows)
+    return torch.cat([row.expand(batch, -1) for row in rows], dim=1)
+
+
+def _matmul(a: Tensor, b: Tensor) -> Tensor:
+    if a.ndim == 2:
+        return (a[:, None, :] @ b)[:, 0, :]
+    if b.ndim == 2:
+        return (a @ b[:, :, None])[:, :, 0]
+    return a @ b
+
+
+def _cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
+    """`target` holds a 1 at the class."""
+    return functional.cross_entropy(prediction.expand(len(target), -1), target, reduction="none")
+
+
+LIBRARY = Library(
+    lambda values: torch.tensor(values),
+    {
+        "neg": operator.neg,
+        "add": operator.add,
+        "sub": operator.sub,
+        "mul": operator.mul,
+        "div": operator.truediv,
+        "matmul": _matmul,
+        "transpose": lambda a: a.mT,
+        "less": torch.lt,
+        "less_equal": torch.le,
+        "greater": torch.gt,
+        "greater_equal": torch.ge,
+        "equal": torch.eq,
+        "not_equal": torch.ne,
+        "and": torch.logical_and,
+        "or": torch.logical_or,
+        "not": torch.logical_not,
+        "where": torch.where,
+        "minimum": torch.minimum,
+        "maximum": torch.maximum,
+        "tanh": torch.tanh,
+        "sigmoid": torch.sigmoid,
+        "relu": torch.relu,
+        "exp": torch.exp,
+        "log": torch.log,
+        "sqrt": torch.sqrt,
+        "abs": torch.abs,
+        "softplus": functional.softplus,
+        "square": torch.square,
+        "softmax": lambda a: torch.softmax(a, -1),
+        "layer_norm": _layer_norm,
+        "concat": _concat,
+        "chunk": lambda v, part, parts: torch.chunk(v, parts, 1)[part - 1],
+        "sum": lambda a: _features(a).sum(1),
+        "mean": lambda a: _features(a).mean(1),
+        "dot": lambda a, b: (a * b).sum(1),
+        "outer": lambda a, b: a[:, :, None] * b[:, None, :],
+        "cross_entropy": _cross_entropy,
+        "mse": lambda prediction, target: _features((prediction - target).square()).mean(1),
+        "mae": lambda prediction, target: _features((prediction - target).abs()).mean(1),
+    },
+)
+
+
+def gradients_by_torch(
+    model: Model,
+    params: Mapping[str, Any],
+    batch: Mapping[str, Any],
+    masks: Sequence[Any] | None = None,
+    state: State | None = None,
+) -> tuple[float, dict[str, Any]]:
+    """The loss, and its gradient by every trainable parameter, as NumPy arrays of float64."""
+    leaves = {name: torch.tensor(np.asarray(value), dtype=torch.float64) for name, value in params.items()}
+    names = [info.name for info in model.parameters if info.trainable]
+    for name in names:
+        leaves[name].requires_grad_()
+    rows = {name: leaf[None] for name, leaf in leaves.items()}
+    loss = Reference(model, LIBRARY).run(rows, batch, masks, state).loss_parts().sum()
+    if loss.requires_grad:
+        loss.backward()
+    found = {name: leaves[name].grad for name in names}
+    return loss.item(), {n: np.zeros(params[n].shape) if g is None else g.numpy() for n, g in found.items()}

@@ -1,0 +1,247 @@
+"""What a model means, computed equation by equation and step by step from the typed tree.
+
+This is slow and plain on purpose.  It shares nothing with the compiler behind the typed tree: no program, no pass, not
+even the layout.  The arrays come from a `Library`, so the same few lines serve several ways to differentiate.
+
+Every value has the axes (batch, feature ...); a value that is the same for all sequences has a batch of 1.  Steps count
+from 1 as in the language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rnnspec.frontend.typed import Call, Expr, Input, Last, Mask, Model, Number, Parameter, Read, Target, walk
+from rnnspec.verify.order import Group, groups
+
+Array = Any
+"""An array of whichever library: NumPy or torch."""
+
+State = Mapping[str, np.ndarray]
+"""The last steps of the window before this one: name -> (batch, steps, feature ...), the latest step last."""
+
+ALIGNED = frozenset(
+    ("add", "sub", "mul", "div", "where", "minimum", "maximum", "and", "or")
+    + ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
+)
+"""Functions where a plain number may stand beside a vector or a matrix."""
+
+
+@dataclass(frozen=True)
+class Library:
+    """What a reference needs of an array library: how to make an array, and a row for each function."""
+
+    array: Callable[[np.ndarray], Array]
+    functions: Mapping[str, Callable[..., Array]]
+
+
+class Reference:
+    """A model, ready to be computed with one array library."""
+
+    def __init__(self, model: Model, library: Library) -> None:
+        self.model = model
+        self.library = library
+        self.groups = groups(model)
+        self.starts = {(s.name, s.step): s.expr for s in model.starts}
+
+    def run(
+        self,
+        params: Mapping[str, Array],
+        batch: Mapping[str, Any],
+        masks: Sequence[np.ndarray] | None = None,
+        state: State | None = None,
+    ) -> Run:
+        """Compute all equations for one batch.
+
+        `params` are arrays of the library with a batch axis in front (normally of size 1); `batch` has the layout that
+        generated scripts read; `masks` are the dropout masks by place, (batch, time, size), None for evaluation;
+        `state` is what the window before left behind, see `Run.state`.
+        """
+        run = Run(self, params, batch, masks)
+        for name, steps in (state or {}).items():
+            for back in range(steps.shape[1]):
+                run.steps.setdefault(name, {})[-back] = self.library.array(steps[:, -1 - back])
+        for group in self.groups:
+            run.add(group)
+        return run
+
+
+class Run:
+    """The values of a model for one batch: `steps[name][step]` of what changes with time, `once[name]` of the rest."""
+
+    def __init__(
+        self,
+        reference: Reference,
+        params: Mapping[str, Array],
+        batch: Mapping[str, Any],
+        masks: Sequence[np.ndarray] | None,
+    ) -> None:
+        self.model, self.starts, self.masks = reference.model, reference.starts, masks
+        self.array, self.functions = reference.library.array, reference.library.functions
+        self.steps: dict[str, dict[int, Array]] = {}
+        self.once: dict[str, Array] = dict(params)
+        items = data_of(self.model)
+        self.batch = len(batch[items[0].name])
+        self.last_step = max((np.shape(batch[i.name])[1] for i in items if i.when == "step"), default=0)
+        self.length = np.asarray(batch["length"]) if self.model.masked else np.full(self.batch, self.last_step)
+        for item in items:
+            self._read_data(item, np.asarray(batch[item.name]))
+
+    def _read_data(self, item: Input | Target, data: np.ndarray) -> None:
+        if item.encoding in ("ids", "classes"):
+            data = np.eye(item.shape[0])[data]
+        if item.when == "step":
+            by_step = data.reshape(self.batch, self.last_step, *item.shape)
+            self.steps.setdefault(item.name, {}).update(
+                {t: self.array(by_step[:, t - 1]) for t in range(1, self.last_step + 1)}
+            )
+        else:
+            self.once[item.name] = self.array(data.reshape(self.batch, *item.shape))
+
+    def add(self, group: Group) -> None:
+        """Compute a group of equations; what it reads outside the group must be there."""
+        if group.equations[0].when != "step":
+            for equation in group.equations:
+                self.once[equation.name] = self.value(equation.expr)
+            return
+        for step in range(1, self.last_step + 1)[:: group.direction]:
+            for equation in group.equations:
+                new = self.value(equation.expr, step)
+                if self.model.masked and equation.name in group.held:
+                    new = self._choose(step <= self.length, new, self._earlier(equation.name, step - 1))
+                self.steps.setdefault(equation.name, {})[step] = new
+
+    def value(self, node: Expr, step: int = 0) -> Array:
+        """The value of an expression at a step (any step for what does not change with time)."""
+        match node:
+            case Number():
+                return self.array(np.array([node.value]))
+            case Parameter():
+                return self.once[node.name]
+            case Read(when="step"):
+                read = self._earlier if node.lag >= 0 else self._later
+                return read(node.name, step - node.lag)
+            case Read():
+                return self.once[node.name]
+            case Last():
+                return self._last(node.name)
+            case Mask():
+                return self.array((step <= self.length).astype(np.float64))
+            case Call():
+                return self._call(node, step)
+
+    def _call(self, node: Call, step: int) -> Array:
+        if node.function == "dropout":
+            return self._dropout(node, step)
+        if node.function == "pow":
+            base, exponent = node.args
+            assert isinstance(exponent, Number)
+            return self.value(base, step) ** exponent.value
+        args = [self.value(arg, step) for arg in node.args]
+        if node.function in ALIGNED:
+            args = _aligned(args)
+        return self.functions[node.function](*args, **dict(node.options))
+
+    def _dropout(self, node: Call, step: int) -> Array:
+        value = self.value(node.args[0], step)
+        if self.masks is None:
+            return value
+        mask = self.masks[int(str(node.option("place")))]
+        shared = mask.shape[1] == 1 or node.when != "step"
+        at_step = mask[:, 0 if shared else step - 1]
+        return value * self.array(at_step.reshape(self.batch, *node.shape))
+
+    def _earlier(self, name: str, step: int) -> Array:
+        """A value at this step or before the first one, where it has its start value or zero."""
+        known = self.steps.setdefault(name, {})
+        if step not in known:
+            assert step <= 0, f"{name} is not known at step {step}"
+            known[step] = self._start(name, step)
+        return known[step]
+
+    def _later(self, name: str, step: int) -> Array:
+        """A value at a later step; behind the end of each sequence its start value or zero."""
+        found = self._zeros(name)
+        if step <= self.last_step:
+            found = self._choose(step <= self.length, self.steps[name][step], found)
+        for other, distance in self.starts:
+            if other == name and distance > 0:
+                found = self._choose(step - distance == self.length, self._start(name, distance), found)
+        return found
+
+    def _start(self, name: str, step: int) -> Array:
+        expr = self.starts.get((name, step))
+        return self._zeros(name) if expr is None else self.value(expr)
+
+    def _zeros(self, name: str) -> Array:
+        return self.array(np.zeros((1, *self.model.shape_of(name))))
+
+    def _last(self, name: str) -> Array:
+        """The value at the last valid step of each sequence."""
+        values = self.steps[name]
+        found = values[self.last_step]
+        for step in sorted(set(self.length.tolist()) - {self.last_step}):
+            found = self._choose(self.length == step, values[step], found)
+        return found
+
+    def _choose(self, condition: Array, a: Array, b: Array) -> Array:
+        return self.functions["where"](*_aligned([self.array(condition), a, b]))
+
+    def loss_parts(self) -> Array:
+        """What each sequence contributes to the loss, (batch,): the loss is the sum."""
+        if self.model.loss.when == "step":
+            valid = [self.array((t <= self.length) / self.length.sum()) for t in range(1, self.last_step + 1)]
+            parts = sum(share * self.value(self.model.loss, t) for t, share in enumerate(valid, 1))
+        else:
+            parts = self.array(np.full(self.batch, 1 / self.batch)) * self.value(self.model.loss)
+        return parts + self._penalty() / self.batch
+
+    def _penalty(self) -> Array:
+        """The penalties on parameters, one number or one for each sequence."""
+        total = self.array(np.zeros(1))
+        for info in self.model.parameters:
+            value = self.once[info.name]
+            if info.l1:
+                total = total + info.l1 * self.functions["sum"](self.functions["abs"](value))
+            if info.l2:
+                total = total + info.l2 * self.functions["sum"](value * value)
+        return total
+
+    def over_time(self, name: str) -> np.ndarray:
+        """One variable as an array of NumPy: (batch, steps, feature ...), or (batch, feature ...) without time."""
+        shape = (self.batch, *self.model.shape_of(name))
+        if name in self.once:
+            return np.broadcast_to(np.asarray(self.once[name]), shape)
+        return self._stacked(name, range(1, self.last_step + 1))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What the next window needs to go on: the last steps of all that is read at an earlier step."""
+        lags: dict[str, int] = {}
+        for equation in self.model.equations:
+            for node in _reads(equation.expr):
+                lags[node.name] = max(lags.get(node.name, 0), node.lag)
+        last = self.last_step
+        return {name: self._stacked(name, range(last - lag + 1, last + 1)) for name, lag in lags.items() if lag > 0}
+
+    def _stacked(self, name: str, steps: range) -> np.ndarray:
+        shape = (self.batch, *self.model.shape_of(name))
+        return np.stack([np.broadcast_to(np.asarray(self._earlier(name, t)), shape) for t in steps], axis=1)
+
+
+def data_of(model: Model) -> tuple[Input | Target, ...]:
+    """All that the data provides, inputs first."""
+    return (*model.inputs, *model.targets)
+
+
+def _reads(expr: Expr) -> list[Read]:
+    return [node for node in walk(expr) if isinstance(node, Read)]
+
+
+def _aligned(args: list[Array]) -> list[Array]:
+    """The same arrays with as many axes each, so that a number of each sequence meets all features of that sequence."""
+    axes = max(arg.ndim for arg in args)
+    return [arg.reshape(*arg.shape, *(1,) * (axes - arg.ndim)) for arg in args]

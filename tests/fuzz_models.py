@@ -1,0 +1,177 @@
+"""Random models through the whole compiler, their gradients against references made from the equations.
+
+    python -m tests.fuzz_models --n 5000 --seed 1 --level 0 1 --torch-every 10
+
+The front end must read the text of each model as the tree that it was printed from.  Then the model is compiled at each
+level, and `loss_and_gradients` runs on one batch, on another, and on the first again: nothing may stay behind.  What it
+gives must equal complex steps (and torch, for every k-th model) and be the same at all levels.  Prints every spec that
+fails; exit code 1 if there was one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from rnnspec import compile_spec
+from rnnspec.frontend.typed import Call, Model, walk
+from rnnspec.verify.compare import GradientMismatch, compare
+from rnnspec.verify.in_complex import LIBRARY, gradients_by_complex_step
+from rnnspec.verify.in_torch import gradients_by_torch
+from rnnspec.verify.probe import Probe, longest_lag, probe
+from rnnspec.verify.reference import Reference
+from tests.models import random_sketch
+from tests.sketch import Sketch
+
+TOLERANCE = 1e-11
+BETWEEN_LEVELS = 1e-12
+
+Result = tuple[float, dict[str, np.ndarray]]
+Masks = list[np.ndarray] | None
+
+
+class IllConditioned(Exception):
+    """A model passed, but only up to what round-off does to it."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Check `--n` models; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Random models through the whole compiler.")
+    parser.add_argument("--n", type=int, default=200, help="how many models")
+    parser.add_argument("--seed", type=int, default=0, help="number of the first model")
+    parser.add_argument("--level", type=int, nargs="+", default=[0, 1], help="optimisation levels")
+    parser.add_argument("--torch-every", type=int, default=10, help="compare every k-th model with torch as well")
+    chosen = parser.parse_args(arguments)
+    counts: Counter[str] = Counter()
+    began = time.monotonic()
+    for seed in range(chosen.seed, chosen.seed + chosen.n):
+        try:
+            check_model(seed, chosen.level, chosen.torch_every)
+            counts["right"] += 1
+        except IllConditioned:
+            counts["right, but ill-conditioned"] += 1
+        except Exception as error:  # noqa: BLE001  whatever goes wrong is a find
+            counts["wrong"] += 1
+            report(seed, error)
+    listed = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
+    print(f"{chosen.n} models from seed {chosen.seed} in {time.monotonic() - began:.0f} s: {listed}")
+    return 1 if counts["wrong"] or sum(counts.values()) != chosen.n else 0
+
+
+def check_model(seed: int, levels: list[int], torch_every: int) -> None:
+    """Check one random model; raises what is wrong with it."""
+    sketch = random_sketch(random.Random(seed))
+    with tempfile.TemporaryDirectory() as folder:
+        path = sketch.write(Path(folder))
+        compiled = {level: compile_spec(path, level=level) for level in levels}
+        scripts = {level: made.load() for level, made in compiled.items()}
+    model = compiled[levels[0]].spec.model
+    read_as_printed(sketch, model)
+    steps, batch, step = max(5, longest_lag(model) + 2), 3, 3 if uses_dropout(model) else None
+    first, second = probe(model, seed, steps, batch), probe(model, seed + 1, steps + 1, batch + 1)
+    results = {level: run(script, first, second, step) for level, script in scripts.items()}
+    for level, script in scripts.items():
+        forward_agrees(level, script, model, first)
+    masks = list(scripts[levels[0]].dropout_masks(step, steps, batch)) if step is not None else None
+    loss, want = gradients_by_complex_step(model, first.params, first.batch, masks)
+    reference = {"": np.array(loss), **want}
+    try:
+        agree(results, reference, 1.0)
+    except GradientMismatch:
+        agree(results, reference, conditioning(model, first, masks, want))
+        raise IllConditioned from None
+    if seed % torch_every == 0:
+        conditioning(model, first, masks, want)
+
+
+def read_as_printed(sketch: Sketch, model: Model) -> None:
+    """The front end must find the very tree that the text was printed from (cells and dropout places aside)."""
+    want = sketch.model()
+    if want is None or uses_dropout(want):
+        return
+    for part in ("inputs", "targets", "loss", "masked"):
+        if getattr(model, part) != getattr(want, part):
+            raise AssertionError(f"{part}: read as {getattr(model, part)}")
+    for made, wanted in ((model.equations, want.equations), (model.starts, want.starts)):
+        if set(made) != set(wanted):
+            raise AssertionError(f"read as {set(made) - set(wanted)}, should be {set(wanted) - set(made)}")
+
+
+def forward_agrees(level: int, script: ModuleType, model: Model, at: Probe) -> None:
+    """`loss` and `predict`, which run without dropout, must give what the equations give at all valid steps."""
+    values = Reference(model, LIBRARY).run({name: value[None] for name, value in at.params.items()}, at.batch)
+    got = {"": np.array(script.loss(at.params, at.batch))}
+    want = {"": values.loss_parts().sum()}
+    inputs = {name: value for name, value in at.batch.items() if name not in {t.name for t in model.targets}}
+    for name, predicted in script.predict(at.params, inputs).items():
+        got[name], want[name] = predicted, values.over_time(name)
+        if model.masked and name in values.steps:
+            valid = np.arange(predicted.shape[1]) < at.batch["length"][:, None]
+            got[name], want[name] = got[name][valid], want[name][valid]
+    same(f"level {level}: loss and predict", got, want, TOLERANCE)
+
+
+def conditioning(model: Model, at: Probe, masks: Masks, want: dict[str, np.ndarray]) -> float:
+    """How much more than the usual error a model may have: 20 times the distance between torch and complex steps."""
+    _, other = gradients_by_torch(model, at.params, at.batch, masks)
+    try:
+        distances = compare(other, want, 1e-6)
+    except GradientMismatch as mismatch:
+        raise AssertionError(f"the references differ: {mismatch}") from None
+    return max(1.0, *(20 * d.error / TOLERANCE for d in distances))
+
+
+def agree(results: dict[int, Result], want: dict[str, np.ndarray], factor: float) -> None:
+    """All levels must give the reference, and the same among each other."""
+    levels = list(results)
+    found = {level: {"": np.array(loss), **gradients} for level, (loss, gradients) in results.items()}
+    for level in levels:
+        same(f"level {level} against complex steps", found[level], want, TOLERANCE * factor)
+    for level in levels[1:]:
+        same(f"level {level} against level {levels[0]}", found[level], found[levels[0]], BETWEEN_LEVELS * factor)
+
+
+def run(script: ModuleType, first: Probe, second: Probe, step: int | None) -> Result:
+    """The result for `first`, which must be the same after a call with another batch."""
+    loss, gradients = script.loss_and_gradients(first.params, first.batch, step=step)
+    kept = {name: value.copy() for name, value in gradients.items()}
+    script.loss_and_gradients(second.params, second.batch, step=step)
+    again, repeated = script.loss_and_gradients(first.params, first.batch, step=step)
+    if again != loss or any(not np.array_equal(kept[name], repeated[name], equal_nan=True) for name in kept):
+        raise GradientMismatch("the same batch gives another result after a call with another batch")
+    return loss, kept
+
+
+def same(what: str, got: dict[str, np.ndarray], want: dict[str, np.ndarray], tolerance: float) -> None:
+    """Compare, and say what was compared where it fails."""
+    try:
+        compare(got, want, tolerance)
+    except GradientMismatch as mismatch:
+        raise GradientMismatch(f"{what}: {mismatch}", mismatch.distances) from None
+
+
+def uses_dropout(model: Model) -> bool:
+    """Whether any equation drops out."""
+    nodes = (node for equation in model.equations for node in walk(equation.expr))
+    return any(isinstance(node, Call) and node.function == "dropout" for node in nodes)
+
+
+def report(seed: int, error: Exception) -> None:
+    """Print a find: the seed, what is wrong, and the spec."""
+    print(f"---- seed {seed}: {type(error).__name__}: {error}")
+    if not isinstance(error, GradientMismatch):
+        print("".join(traceback.format_tb(error.__traceback__)[-3:]))
+    print(random_sketch(random.Random(seed)).text(), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

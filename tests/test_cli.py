@@ -1,0 +1,352 @@
+"""Every command, as a stranger types it: what it prints, what it writes, and how it exits."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from rnnspec import cli, launch
+from rnnspec.catalogue import CATALOGUE
+
+ROOT = Path(__file__).parent.parent
+
+SPEC = """\
+rnnspec: 1
+name: tiny
+data:
+  source: adding(length=6, sequences=40)
+  split: {train: 0.8, valid: 0.1, test: 0.1}
+inputs:
+  x: vectors(x, size=2)
+targets:
+  y: values(y, size=1)
+dims: {H: 4}
+states: {h: H}
+model: |
+  h[t] = tanh(W_x @ x[t] + W_h @ h[t-1] + b_h)
+  z = W_z @ h[T] + b_z
+loss: mse(z, y)
+metrics:
+  - mae(z, y)
+train:
+  optimizer: adam(lr=1e-2)
+  batch: 8
+  epochs: 2
+  seed: 0
+"""
+
+Run = Callable[..., "Result"]
+
+
+class Result:
+    """How a command ended and what it printed."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in an empty folder that has `tiny.rnn` in it."""
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.rnn").write_text(SPEC)
+
+    def command(*words: str) -> Result:
+        with pytest.raises(SystemExit) as end:
+            cli.main(words)
+        printed = capfd.readouterr()
+        assert isinstance(end.value.code, int)
+        return Result(end.value.code, printed.out, printed.err)
+
+    return command
+
+
+def broken(before: str, after: str) -> None:
+    """Write `broken.rnn`: the spec with one thing in it replaced."""
+    assert before in SPEC
+    Path("broken.rnn").write_text(SPEC.replace(before, after))
+
+
+# ------------------------------------------------------------------ help
+
+
+COMMANDS = sorted(cli.commands.commands)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_examples(run: Run, name: str) -> None:
+    result = run(name, "--help")
+    assert result.code == 0
+    assert "Example" in result.out
+    assert f"rnnspec {name}" in result.out.partition("Example")[2]
+
+
+def test_the_list_of_commands_is_complete_and_not_cut(run: Run) -> None:
+    result = run("--help")
+    for name in COMMANDS:
+        assert f"\n  {name}" in result.out
+    assert "..." not in result.out.partition("Commands:")[2]
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").out == "rnnspec 0.1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["check", "tiny.rn"], "there is no file `tiny.rn`; did you mean `tiny.rnn`?"),
+        (["check", "."], "`.` is a folder; name a .rnn file in it"),
+        (["verify", "tiny.rnn", "--against", "jax"], "there is no reference `jax`"),
+        (["explain", "E9999"], "there is no error code `E9999`"),
+        (["cells", "lstn"], "there is no cell `lstn`; did you mean `lstm`?"),
+        (["chekc"], "No such command 'chekc'"),
+        (["show", "tiny.rnn"], "Missing option '--stage'"),
+    ],
+)
+def test_a_wrong_command_line(run: Run, words: Sequence[str], message: str) -> None:
+    result = run(*words)
+    assert result.code == 2
+    assert message in result.err
+    assert "Traceback" not in result.err
+
+
+# ------------------------------------------------------------------ check
+
+
+def test_check_says_that_a_spec_is_right(run: Run) -> None:
+    result = run("check", "tiny.rnn")
+    assert (result.code, result.out, result.err) == (0, "tiny.rnn: no errors\n", "")
+
+
+def test_check_verbose_shows_what_was_understood(run: Run) -> None:
+    result = run("check", "tiny.rnn", "-v")
+    assert result.code == 0
+    assert "W_h  [H=4, H=4]" in result.out
+    assert "declared by use" in result.out
+    assert "33 numbers in 5 arrays" in result.out
+
+
+def test_check_shows_an_error_in_the_spec(run: Run) -> None:
+    broken("h[t-1]", "hh[t-1]")
+    result = run("check", "broken.rnn")
+    assert result.code == 1
+    assert "error[E0201]: `hh` is not defined" in result.err
+    assert "broken.rnn:13:" in result.err
+
+
+def test_check_as_json(run: Run) -> None:
+    broken("h[t-1]", "hh[t-1]")
+    result = run("check", "broken.rnn", "--format", "json")
+    found = json.loads(result.out)
+    assert result.code == 1
+    assert (found["valid"], found["error_count"]) == (False, 1)
+    assert found["diagnostics"][0]["code"] == "E0201"
+    assert json.loads(run("check", "tiny.rnn", "--format", "json").out)["valid"] is True
+
+
+def test_settings_from_the_command_line(run: Run) -> None:
+    assert "H  6" in run("check", "tiny.rnn", "-v", "dims.H=6").out
+    wrong = run("check", "tiny.rnn", "train.bacth=3")
+    assert wrong.code == 1
+    assert "command line" in wrong.err
+
+
+def test_new_writes_a_spec_that_is_right(run: Run) -> None:
+    assert run("new", "example.rnn").code == 0
+    assert run("check", "example.rnn").out == "example.rnn: no errors\n"
+    again = run("new", "example.rnn")
+    assert again.code == 2
+    assert "`example.rnn` exists already" in again.err
+
+
+# ------------------------------------------------------------------ compile, show, verify
+
+
+def test_compile_writes_a_script_that_runs(run: Run) -> None:
+    result = run("compile", "tiny.rnn", "-o", "train.py")
+    assert result.code == 0
+    assert "python train.py train" in result.out
+    words = [sys.executable, "-I", "train.py", "train", "--out", "results", "--steps", "2"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert Path("results/last.npz").exists()
+
+
+def test_compile_without_output_prints_the_script(run: Run) -> None:
+    first, second = run("compile", "tiny.rnn"), run("compile", "tiny.rnn", "-o", "-")
+    assert first.out == second.out
+    compile(first.out, "train.py", "exec")
+
+
+def test_compile_refuses_a_wrong_spec(run: Run) -> None:
+    broken("h[t-1]", "hh[t-1]")
+    result = run("compile", "broken.rnn", "-o", "train.py")
+    assert result.code == 2
+    assert "error[E0201]" in result.err
+    assert not Path("train.py").exists()
+
+
+def test_compile_into_a_folder_that_is_not_there(run: Run) -> None:
+    result = run("compile", "tiny.rnn", "-o", "nowhere/train.py")
+    assert (result.code, result.err) == (1, "error: `nowhere/train.py`: No such file or directory\n")
+
+
+@pytest.mark.parametrize(
+    ("stage", "words"),
+    [
+        ("ast", "call tanh"),
+        ("types", "h[t] = tanh(W_x @ x[t] + W_h @ h[t-1] + b_h)"),
+        ("ir", "shift("),
+        ("gradient", "dh"),
+        ("optimised", "for t = T .. 1:"),
+        ("script", "def forward("),
+    ],
+)
+@pytest.mark.parametrize("level", ["-O0", "-O1"])
+def test_show(run: Run, stage: str, words: str, level: str) -> None:
+    result = run("show", "tiny.rnn", "--stage", stage, level)
+    assert result.code == 0
+    assert words in result.out
+
+
+def test_show_refuses_a_wrong_spec(run: Run) -> None:
+    broken("tanh(", "tanh((")
+    for stage in ("ast", "types", "script"):
+        result = run("show", "broken.rnn", "--stage", stage)
+        assert result.code == 2
+        assert "error[E01" in result.err
+
+
+def test_verify(run: Run) -> None:
+    result = run("verify", "tiny.rnn", "--against", "complex-step,torch")
+    assert result.code == 0
+    assert "torch" in result.out
+    assert "DIFFERS" not in result.out
+    certificate = json.loads(run("verify", "tiny.rnn", "--format", "json").out)
+    assert certificate["passed"] is True
+
+
+def test_a_wrong_gradient_is_found(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil_the_gradient(monkeypatch)
+    result = run("verify", "tiny.rnn")
+    assert result.code == 3
+    assert "DIFFERS" in result.out
+
+
+def spoil_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the compiler forget the derivative of tanh."""
+    from rnnspec.passes import vjps
+
+    monkeypatch.setitem(vjps.VJPS, "squash", lambda graph, y, dy: [(y.args[0], dy)])
+
+
+# ------------------------------------------------------------------ run
+
+
+def test_run_trains_and_keeps_everything(run: Run) -> None:
+    result = run("run", "tiny.rnn", "train.batch=4", "--seed", "5")
+    assert result.code == 0, result.err
+    for words in ("33 numbers", "agrees with complex-step", "script           runs/tiny-1/train.py"):
+        assert words in result.out
+    for words in ("best validation  loss", "test             loss", "run folder       runs/tiny-1"):
+        assert words in result.out
+    assert "epoch 2 of 2" in result.err
+    folder = Path("runs/tiny-1")
+    assert (folder / "spec.rnn").read_text() == SPEC
+    assert (folder / "overrides.txt").read_text() == "train.batch=4\n"
+    assert json.loads((folder / "certificate.json").read_text())["passed"] is True
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["seed"], manifest["exit_code"]) == (5, 0)
+    names = {path.name for path in folder.iterdir()}
+    assert {"train.py", "metrics.jsonl", "last.npz", "best.npz", "spec.resolved.yaml"} <= names
+    assert not names & {"lock", "stderr.txt"}
+
+
+def test_the_resolved_spec_is_a_spec_that_means_the_same(run: Run) -> None:
+    assert run("run", "tiny.rnn", "dims.H=3", "train.optimizer.lr=5e-3").code == 0
+    resolved = Path("runs/tiny-1/spec.resolved.yaml")
+    text = resolved.read_text()
+    assert "adam(lr=0.005, beta1=0.9" in text
+    given = run("show", "tiny.rnn", "--stage", "types", "dims.H=3").out.split()
+    again = run("show", str(resolved), "--stage", "types").out.split()
+    assert [word for word in given if word not in ("declared", "by", "use")] == again
+
+
+def test_a_run_is_never_written_over(run: Run) -> None:
+    assert run("run", "tiny.rnn", "--out", "mine").code == 0
+    before = Path("mine/metrics.jsonl").read_bytes()
+    result = run("run", "tiny.rnn", "--out", "mine")
+    assert result.code == 1
+    assert "`mine` is not empty, and a run never writes over another one" in result.err
+    assert Path("mine/metrics.jsonl").read_bytes() == before
+
+
+def test_run_refuses_a_wrong_spec_and_a_wrong_gradient(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken("h[t-1]", "hh[t-1]")
+    assert run("run", "broken.rnn").code == 2
+    spoil_the_gradient(monkeypatch)
+    result = run("run", "tiny.rnn")
+    assert result.code == 3
+    assert "nothing was trained" in result.err
+    assert not Path("runs").exists()
+    assert run("run", "tiny.rnn", "--no-verify").code == 0
+
+
+def test_divergence_is_said_plainly(run: Run) -> None:
+    result = run("run", "tiny.rnn", "train.optimizer.lr=1e30")
+    assert result.code == 1
+    assert "training diverged" in result.err
+    assert "Traceback" not in result.err
+
+
+# ------------------------------------------------------------------ pages, troubles
+
+
+def test_functions_and_cells(run: Run) -> None:
+    assert "layer_norm(v, [g], [b], eps=1e-05)" in run("functions").out
+    assert "lstm" in run("cells").out
+    assert "c[t] = f[t] * c[t-1] + i[t] * z[t]" in run("cells", "lstm").out
+
+
+def test_every_code_is_explained(run: Run) -> None:
+    for code in sorted(CATALOGUE):
+        result = run("explain", code.lower())
+        assert result.code == 0
+        assert result.out.startswith(code)
+
+
+def test_an_internal_error_is_reported_without_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr(launch, "launch", fail)
+    result = run("run", "tiny.rnn")
+    assert result.code == 70
+    assert "internal error: KeyError: 'surprise'" in result.err
+    assert "please report it" in result.err
+    assert "Traceback" not in result.err
+    saved = Path(result.err.split()[-1])
+    assert "Traceback" in saved.read_text()
+    saved.unlink()
+
+
+def test_an_interrupt_exits_with_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launch, "launch", interrupt)
+    assert run("run", "tiny.rnn").code == 130
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "tiny.rnn").write_text(SPEC)
+    line = f"{sys.executable} -m rnnspec compile {tmp_path / 'tiny.rnn'} | head -n 1"
+    done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert done.stdout.startswith('"""')

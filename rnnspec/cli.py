@@ -1,8 +1,4 @@
-"""The command `rnnspec`.  Each command imports what it needs when it runs, so that none waits for another's libraries.
-
-Exit codes: 0 all is well, 1 a check or a run failed, 2 the spec or the command line is wrong, 3 the gradient is not
-proven, 70 an internal error, 130 interrupted.
-"""
+"""The command `rnnspec`.  Each command imports what it needs when it runs, so that none waits for another's libraries."""
 
 from __future__ import annotations
 
@@ -15,11 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from rnnspec import __version__
+from rnnspec.exit_codes import FAILED, INTERRUPTED, NOT_PROVEN, OK
 
 if TYPE_CHECKING:
     from rnnspec.compiler import Compiled
-
-OK, FAILED, BAD_SPEC, NOT_PROVEN, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 70, 130
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -39,22 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left: say no more
         code = FAILED
     except Exception as problem:
-        code = unexpected(problem, words)
+        from rnnspec import trouble
+
+        code, text = trouble.explain(problem, words)
+        click.echo(text, err=True)
     sys.exit(code)
-
-
-def unexpected(problem: Exception, words: Sequence[str]) -> int:
-    """Say what went wrong in plain words and return the exit code that fits."""
-    from rnnspec import trouble
-
-    if trouble.is_spec_error(problem):
-        click.echo(str(problem), err=True)
-        return BAD_SPEC
-    if isinstance(problem, OSError) and problem.filename is not None:
-        click.echo(f"error: `{problem.filename}`: {problem.strerror}", err=True)
-        return FAILED
-    click.echo(trouble.report(problem, words), err=True)
-    return INTERNAL
 
 
 def existing(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
@@ -115,8 +99,11 @@ def commands() -> None:
       rnnspec new example.rnn
       rnnspec run example.rnn
 
-    \b
     `rnnspec COMMAND --help` has examples for each command.
+
+    \b
+    Exit codes: 0 all is well, 1 a check or a run failed, 2 the spec or the command line
+    is wrong, 3 the gradient is not proven, 70 an internal error, 130 interrupted.
     """
 
 
@@ -157,8 +144,9 @@ def check(spec: Path, overrides: tuple[str, ...], verbose: bool, form: str) -> i
         click.echo(report.findings(diagnostics, checked is not None))
     else:
         show_findings(diagnostics)
-        if checked is not None:
-            click.echo((report.table(checked) + "\n\n" if verbose else "") + f"{spec}: no errors")
+        if checked is not None and verbose:
+            click.echo(report.table(checked) + "\n")
+        click.echo(f"{spec}: {report.counts(diagnostics)}", err=checked is None)
     return OK if checked is not None else FAILED
 
 

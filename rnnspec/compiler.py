@@ -59,8 +59,8 @@ def passes(level: int, batch: int) -> list[tuple[str, Pass]]:
         ]
     return [
         ("simplify", simplify),  # so that equal things look equal to what follows
-        ("lookups", lookups),  # before stacking, so that these products are left alone
         ("stack", stack),  # before differentiating, so that the backward pass comes out stacked too
+        ("lookups", lookups),  # after stacking, so that one look-up serves all gates; their derivative is a sum by id
         ("simplify stack", simplify),
         ("differentiate", differentiate),
         ("simplify gradient", simplify),  # drops the adjoints that nobody reads

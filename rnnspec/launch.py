@@ -11,16 +11,14 @@ import click
 
 from rnnspec import report
 from rnnspec.compiler import Compiled
+from rnnspec.exit_codes import FAILED, INTERRUPTED, NOT_PROVEN, OK
 from rnnspec.frontend.typed import Spec
 from rnnspec.resolved import resolve
 from rnnspec.run import folder, summary
-from rnnspec.run.execute import INTERRUPTED
 from rnnspec.run.train import Job, train
 
 if TYPE_CHECKING:
     from rnnspec.verify.certificate import Certificate
-
-OK, FAILED, NOT_PROVEN = 0, 1, 3
 
 
 def launch(
@@ -50,7 +48,7 @@ def opening(spec: Spec) -> str:
     return "\n".join(summary.field(name, text) for name, text in rows if text)
 
 
-def job(spec: Path, overrides: Sequence[str], seed: int | None, compiled: Compiled, certificate: Certificate | None) -> Job:
+def job(compiled: Compiled, spec: Path, overrides: Sequence[str], seed: int | None, certificate: Certificate | None) -> Job:
     """What the run needs to know, and the files its folder keeps."""
     files = {
         "spec.rnn": spec.read_bytes(),

@@ -7,9 +7,12 @@ from textwrap import indent
 
 import click
 
-from rnnspec.diagnostics import CATALOGUE, suggest
+from rnnspec.catalogue import CATALOGUE
+from rnnspec.catalogue.running import RUNNING
+from rnnspec.diagnostics import suggest
 from rnnspec.report import aligned
 
+PAGES = CATALOGUE | RUNNING
 CELLS = Path(__file__).parent / "frontend" / "cells"
 
 
@@ -41,12 +44,11 @@ def cell(name: str) -> str:
 
 def explanation(code: str) -> str:
     """Cause, wrong and right example of an error code; UsageError for one that does not exist."""
-    entry = CATALOGUE.get(code.upper())
+    entry = PAGES.get(code.upper())
     if entry is None:
-        raise click.UsageError(f"there is no error code `{code}`{_hint(code.upper(), sorted(CATALOGUE))}")
+        raise click.UsageError(f"there is no error code `{code}`{_hint(code.upper(), sorted(PAGES))}")
     parts = [f"{code.upper()}: {entry.title}", entry.cause]
-    parts += [f"Wrong:\n\n{indent(entry.wrong.strip(), '    ')}"] if entry.wrong else []
-    parts += [f"Right:\n\n{indent(entry.right.strip(), '    ')}"] if entry.right else []
+    parts += [f"Wrong:\n\n{indent(entry.wrong, '    ')}", f"Right:\n\n{indent(entry.right, '    ')}"]
     return "\n\n".join(parts)
 
 

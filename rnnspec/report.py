@@ -33,6 +33,14 @@ def findings(diagnostics: Sequence[Diagnostic], valid: bool) -> str:
     return json.dumps(content, indent=2)
 
 
+def counts(diagnostics: Sequence[Diagnostic]) -> str:
+    """`2 errors, 1 warning`; `no errors` where there is nothing to say."""
+    levels = [diagnostic.level for diagnostic in diagnostics]
+    words = [(levels.count(level), level) for level in ("error", "warning")]
+    found = [f"{number} {level}{'s' if number > 1 else ''}" for number, level in words if number]
+    return ", ".join(found) if "error" in levels else ", ".join(["no errors", *found])
+
+
 # ------------------------------------------------------------------ a spec
 
 
@@ -69,10 +77,11 @@ def parameters(model: Model) -> Iterator[list[str]]:
 
 
 def shape_text(shape: Shape, model: Model) -> str:
-    """`[H=128, V=97]`: sizes with their names, where exactly one name has that size."""
+    """`[H=128, V=97]`: sizes with the names that the spec gave them, where exactly one name has that size."""
     names: dict[int, list[str]] = {}
     for name, size in model.sizes:
-        names.setdefault(size, []).append(name)
+        if "." not in name:  # `h1.units` is the argument of a cell
+            names.setdefault(size, []).append(name)
     known = {size: f"{found[0]}={size}" for size, found in names.items() if len(found) == 1}
     return f"[{', '.join(known.get(size, str(size)) for size in shape)}]"
 

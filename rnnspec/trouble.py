@@ -1,4 +1,4 @@
-"""What to say when rnnspec itself fails: a short report, and a file with the traceback for whoever mends it."""
+"""What to say when a command cannot go on: a mistake in the spec, a file, the memory, or rnnspec itself."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ from collections.abc import Sequence
 
 from rnnspec import __version__
 from rnnspec.diagnostics import SpecError
+from rnnspec.exit_codes import BAD_SPEC, FAILED, INTERNAL
 
 
-def is_spec_error(problem: Exception) -> bool:
-    """Whether the mistake is in the spec, and its text already says where."""
-    return isinstance(problem, SpecError)
+def explain(problem: Exception, words: Sequence[str]) -> tuple[int, str]:
+    """Exit code and text for an exception that ended the command with these words."""
+    if isinstance(problem, SpecError):
+        return BAD_SPEC, str(problem)
+    if isinstance(problem, OSError) and problem.filename is not None:
+        return FAILED, f"error: `{problem.filename}`: {problem.strerror}"
+    if isinstance(problem, MemoryError):
+        return FAILED, f"error: there is not enough memory for this model\n  {problem}".rstrip()
+    return INTERNAL, report(problem, words)
 
 
 def report(problem: Exception, words: Sequence[str]) -> str:

@@ -78,10 +78,11 @@ def check_model(seed: int, levels: list[int], torch_every: int) -> None:
     read_as_printed(sketch, model)
     steps, batch, step = max(5, longest_lag(model) + 2), 3, 3 if uses_dropout(model) else None
     first, second = probe(model, seed, steps, batch), probe(model, seed + 1, steps + 1, batch + 1)
+    drawing = [script for script in scripts.values() if hasattr(script, "dropout_masks")]  # none if all dropout is unused
+    masks = list(drawing[0].dropout_masks(step, steps, batch)) if drawing else None
     results = {level: run(script, first, second, step) for level, script in scripts.items()}
     for level, script in scripts.items():
         forward_agrees(level, script, model, first)
-    masks = list(scripts[levels[0]].dropout_masks(step, steps, batch)) if step is not None else None
     loss, want = gradients_by_complex_step(model, first.params, first.batch, masks)
     reference = {"": np.array(loss), **want}
     try:

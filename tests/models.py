@@ -202,7 +202,7 @@ class Builder:
         return self._parameter("h_start", shape)
 
     def _define(self, expr: Expr, when: When, sign: int) -> Known:
-        name = self._name()
+        name, when = self._name(), "step" if when == "step" else expr.when
         self.lines.append(Equation(name, expr, when))
         self.known.append(Known(name, expr.shape, when, sign))
         return self.known[-1]
@@ -230,7 +230,7 @@ class Builder:
         wanted = Read(target.name, target.shape, when)
         leaves = self._readable(when)
         out = self._define(self._expressions(leaves).readout(size, self._loose_ends(leaves)), when, 1)
-        y = Read(out.name, out.shape, when)
+        y = Read(out.name, out.shape, out.when)
         if classes:
             loss: Expr = call("cross_entropy", y, wanted)
         else:

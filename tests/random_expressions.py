@@ -48,7 +48,7 @@ class Expressions:
         return add(*terms, self.parameter("b", (size,)), mul(0.5, self.vector(size, 1)))
 
     def _maybe_dropout(self, node: Expr) -> Expr:
-        if node.when != "fixed" and self.random.random() < 0.03:
+        if node.when != "fixed" and len(node.shape) == 1 and self.random.random() < 0.03:
             return call("dropout", node, rate=0.25, place=0, shared=self.random.choice([None, None, "time"]))
         return node
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rnnspec import cli, launch
-from rnnspec.catalogue import CATALOGUE
+from rnnspec import cli, compiler, launch
+from rnnspec.reference import PAGES
 
 ROOT = Path(__file__).parent.parent
 
@@ -138,6 +142,7 @@ def test_check_shows_an_error_in_the_spec(run: Run) -> None:
     assert result.code == 1
     assert "error[E0201]: `hh` is not defined" in result.err
     assert "broken.rnn:13:" in result.err
+    assert result.err.endswith("\n\nbroken.rnn: 1 error\n")
 
 
 def test_check_as_json(run: Run) -> None:
@@ -305,6 +310,31 @@ def test_divergence_is_said_plainly(run: Run) -> None:
     assert "Traceback" not in result.err
 
 
+def test_a_failure_of_the_script_is_shown_in_the_spec(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    render, tag = compiler.render, "    # z = W_z @ h[T] + b_z   [tiny.rnn:14]\n"
+
+    def failing(*arguments: Any) -> str:
+        before, found, behind = render(*arguments).partition(tag)
+        return f"{before}{found}    raise MemoryError('no room')\n{behind}"
+
+    monkeypatch.setattr(compiler, "render", failing)
+    result = run("run", "tiny.rnn", "--no-verify")
+    assert result.code == 1
+    assert "error[E0901]: the script failed while it computed this equation\n  --> tiny.rnn:14:3" in result.err
+    assert "MemoryError: no room" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_ctrl_c_keeps_what_was_learned(run: Run) -> None:
+    threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    result = run("run", "tiny.rnn", "train.steps=10000000")
+    assert result.code == 130
+    assert "interrupted      the last finished step is saved" in result.out
+    words = result.out.partition("go on with       python ")[2].split("\n")[0].split()
+    done = subprocess.run([sys.executable, *words, "--steps", "1"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 # ------------------------------------------------------------------ pages, troubles
 
 
@@ -315,7 +345,7 @@ def test_functions_and_cells(run: Run) -> None:
 
 
 def test_every_code_is_explained(run: Run) -> None:
-    for code in sorted(CATALOGUE):
+    for code in sorted(PAGES):
         result = run("explain", code.lower())
         assert result.code == 0
         assert result.out.startswith(code)

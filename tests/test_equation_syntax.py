@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -330,7 +332,7 @@ def test_errors_are_limited() -> None:
     assert len(problems_of(model("\n".join(["  a[t] = ]"] * 500)))) == MAX_ERRORS
 
 
-WORDS = ["a", *"W_x t 1 2.5 'x' [ ] ( ) = == < + - * / @ ** , .T . true not and if # ^ α".split(), "\n"]
+WORDS = re.findall(r"\n|\S+", "a W_x t 1 2.5 'x' [ ] ( ) = == < + - * / @ ** , .T . true not and if # ^ \n α")
 
 
 @settings(max_examples=300, deadline=None)

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rnnspec"
 
 LAYERS = {
+    "exit_codes": -1,
     "catalogue": -1,
     "diagnostics": 0,
     "ir": 1,

@@ -148,7 +148,7 @@ def test_a_run_fills_its_folder(tmp_path: Path, capfd: pytest.CaptureFixture[str
     assert facts["seed"] == 3
     assert facts["spec_sha256"] == "d1935t"
     assert facts["exit_code"] == 0
-    assert facts["last_step"] == 4
+    assert facts["last_reported_step"] == 4
     assert facts["started"] <= facts["ended"]
     names = {path.name for path in outcome.folder.iterdir()}
     assert names == {"spec.rnn", "train.py", "metrics.jsonl", "manifest.json"}
@@ -161,6 +161,16 @@ def test_the_summary_tells_the_results(tmp_path: Path) -> None:
     assert "test             loss 0.7500" in text
     assert "    world" in text
     assert "\x1b" not in text
+
+
+def test_a_run_without_validation_tells_its_training_loss(tmp_path: Path) -> None:
+    event = '{"event": "step", "step": 2000, "train/loss": 0.125}'
+    assert "training         loss 0.1250 at step 2,000" in summary(run(f"print('{event}')", tmp_path))
+
+
+def test_an_early_stop_is_explained(tmp_path: Path) -> None:
+    event = '{"event": "stopped", "reason": "patience"}'
+    assert "stopped early    the validation has not become better" in summary(run(f"print('{event}')", tmp_path))
 
 
 def test_other_output_of_the_script_is_passed_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -192,8 +202,14 @@ def test_a_failure_is_shown_at_the_equation(tmp_path: Path) -> None:
 
 def test_a_failure_outside_the_equations_shows_what_the_script_said(tmp_path: Path) -> None:
     text = failure(run("raise ValueError('no such column')", tmp_path))
-    assert "ValueError: no such column" in text
+    assert text.startswith("error: the script failed: ValueError: no such column\n  at line 1 of train.py")
+    assert "Traceback" not in text
     assert "run folder" in text
+
+
+def test_a_script_that_explains_itself_is_quoted(tmp_path: Path) -> None:
+    text = failure(run("raise SystemExit('error: data.csv is missing')", tmp_path))
+    assert text.startswith("error: the script stopped: data.csv is missing\n")
 
 
 def test_the_nearest_tag_is_looked_for_inside_the_function_only() -> None:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from rnnspec import __version__
+from rnnspec.script.view_header import VERSION
+
 ROOT = Path(__file__).parent.parent
 
 SPEC = """\
@@ -66,14 +69,18 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "bin" / "python"
 
 
-def test_the_wheel_has_the_files_that_are_not_python(wheel: Path) -> None:
-    names = set(zipfile.ZipFile(wheel).namelist())
-    wanted = {f"rnnspec/templates/{path.name}" for path in (ROOT / "templates").glob("*.j2")}
-    wanted |= {f"rnnspec/frontend/cells/{path.name}" for path in (ROOT / "rnnspec/frontend/cells").glob("*.rnn")}
-    assert "rnnspec/frontend/grammar.lark" in names
-    assert len(wanted) > 2
-    assert wanted <= names
-    assert not [name for name in names if name.startswith("tests")]
+def test_the_wheel_has_every_file_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    wanted = {f"rnnspec/templates/{path.name}" for path in (ROOT / "templates").iterdir() if path.is_file()}
+    for kind in ("py", "rnn", "lark"):
+        wanted |= {str(path.relative_to(ROOT)) for path in (ROOT / "rnnspec").rglob(f"*.{kind}")}
+    assert names == wanted
+
+
+def test_there_is_one_version(wheel: Path) -> None:
+    assert wheel.name.startswith(f"rnnspec-{__version__}-")
+    assert __version__ == VERSION
 
 
 def test_an_installed_rnnspec_compiles_and_trains(python: Path, tmp_path: Path) -> None:

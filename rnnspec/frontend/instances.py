@@ -1,148 +1,20 @@
-"""Cells: groups of equations.  A call of one becomes an instance: its equations under full names (`h1.i`, `h1.W_i`)."""
+"""Instances of cells: the equations of a cell under full names (`h1.i`, `h1.W_i`), one set for each call of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
 
-from rnnspec.diagnostics import Diagnostic, Source, Span, SpecError, problem, suggest
-from rnnspec.frontend.equations import parse_block
-from rnnspec.frontend.functions import FUNCTIONS, RESERVED
-from rnnspec.frontend.parameters import NAME, Declarations, read_shape, read_size
-from rnnspec.frontend.schema import KEYS, Fields, read_fields, read_section
+from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
+from rnnspec.frontend.cell_definitions import Cell, read_state
+from rnnspec.frontend.parameters import Declarations
 from rnnspec.frontend.scope import MODEL, Definition, Scope
 from rnnspec.frontend.sizes import Origin, Size
-from rnnspec.frontend.source import Node, Scalar, read_yaml
-from rnnspec.frontend.source import Sequence as YamlSequence
 from rnnspec.frontend.syntax import CallNode, EquationNode, Named, RefNode
 from rnnspec.frontend.time import Index, read_index
 from rnnspec.frontend.values import read_flag, read_whole
 
 REVERSE = "reverse"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell as it is defined under `cells:`."""
-
-    name: str
-    span: Span  # of its name
-    args: tuple[str, ...]  # all whole numbers
-    inputs: tuple[str, ...]
-    states: Fields
-    output: str
-    equations: tuple[EquationNode, ...]
-    params: Fields
-    library: bool = False
-
-
-# ------------------------------------------------------------------ definitions
-
-
-def read_cells(section: Fields, problems: list[Diagnostic], library: bool = False) -> dict[str, Cell]:
-    """The cells of a section `cells:`."""
-    cells = {}
-    for key, value in section:
-        if not NAME.match(key.value) or key.value in RESERVED or key.value in FUNCTIONS:
-            message = f"`{key.value[:40]}` cannot be the name of a cell"
-            problems.append(problem("E0204", message, key.span))
-            continue
-        cell = _read_cell(key, value, problems, library)
-        if cell is not None:
-            cells[key.value] = cell
-    return cells
-
-
-def _read_cell(key: Scalar, value: Node, problems: list[Diagnostic], library: bool) -> Cell | None:
-    count = len(problems)
-    name, required = f"cells.{key.value}", ("inputs", "output", "equations")
-    fields = read_fields(key, value, problems, KEYS["cells.*"], name, required)
-    args = _part(fields, "args", problems)
-    for arg, kind in args:
-        if not (isinstance(kind, Scalar) and kind.value == "int"):
-            message = f"the type of the argument `{arg.value}` must be `int`"
-            problems.append(problem("E0601", message, kind.span.first))
-    inputs = _names(fields.get("inputs"), problems)
-    output = fields.get("output")
-    if output is not None and not isinstance(output, Scalar):
-        problems.append(problem("E0601", "`output` must be the name of a variable", output.span.first))
-    node = fields.get("equations")
-    equations = parse_block(node, problems, "equations") if node is not None else None
-    if len(problems) > count or equations is None or not isinstance(output, Scalar):
-        return None
-    states, params = _part(fields, "states", problems), _part(fields, "params", problems)
-    names = tuple(arg.value for arg, _ in args)
-    cell = Cell(key.value, key.span, names, inputs, states, output.value, tuple(equations), params, library)
-    _check_cell(cell, output, problems)
-    return cell if len(problems) == count else None
-
-
-def _part(fields: Fields, name: str, problems: list[Diagnostic]) -> Fields:
-    """A part of a cell that is a mapping; empty where there is none."""
-    key, value = fields.key(name), fields.get(name)
-    if key is None or value is None:
-        return Fields(name, fields.span)
-    return read_fields(key, value, problems, None, name)
-
-
-def _names(node: Node | None, problems: list[Diagnostic]) -> tuple[str, ...]:
-    """A list of names."""
-    if node is None:
-        return ()
-    items = node.items if isinstance(node, YamlSequence) else ()
-    names = tuple(item.value for item in items if isinstance(item, Scalar) and NAME.match(item.value))
-    if len(names) < len(items) or not isinstance(node, YamlSequence):
-        problems.append(problem("E0601", "`inputs` must be a list of names such as `[u]`", node.span.first))
-    return names
-
-
-def _check_cell(cell: Cell, output: Scalar, problems: list[Diagnostic]) -> None:
-    """Its output and its states have equations, its names do not clash, and it calls no other cell."""
-    defined = {equation.left.name for equation in cell.equations}
-    if cell.output not in defined:
-        near = suggest(cell.output, defined)
-        help = f"did you mean `{near}`?" if near else f"add `{cell.output}[t] = ...` to its equations"
-        message = f"the output `{cell.output}` of the cell `{cell.name}` has no equation"
-        problems.append(problem("E0207", message, output.span, help=help))
-    for state, _ in cell.states:
-        if state.value not in defined:
-            problems.append(no_equation(state, sorted(defined)))
-    taken = {*cell.inputs, *cell.args}
-    for equation in cell.equations:
-        name = equation.left.name
-        meaning = RESERVED.get(name) or ("a function" if name in FUNCTIONS else None)
-        if meaning or name in taken:
-            meaning = meaning or "an input or an argument of this cell"
-            message = f"`{name}` cannot be used as a name: it is {meaning}"
-            problems.append(problem("E0204", message, equation.left.name_span))
-
-
-def no_equation(state: Scalar, names: Sequence[str]) -> Diagnostic:
-    """A size is given to something that has no equation."""
-    near = suggest(state.value, names)
-    help = f"did you mean `{near}`?" if near else f"add `{state.value}[t] = ...` to the equations"
-    return problem("E0201", f"the state `{state.value}` has no equation", state.span, help=help)
-
-
-@cache
-def library() -> dict[str, Cell]:
-    """The cells that come with the language: those in the folder `cells`."""
-    found: dict[str, Cell] = {}
-    folder = resources.files("rnnspec.frontend.cells")
-    for file in sorted(folder.iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".rnn"):
-            problems: list[Diagnostic] = []
-            root = read_yaml(Source(f"<library>/{file.name}", file.read_text(encoding="utf-8")))
-            section = read_section(Fields("spec", root.span, root.items), "cells", problems)
-            found |= read_cells(section, problems, library=True)
-            if problems:
-                raise SpecError(problems)
-    return found
-
-
-# ------------------------------------------------------------------ instances
 
 
 @dataclass
@@ -277,16 +149,6 @@ class Expansion:
             sizes = read_state(state, node, scope.sizes, self.problems)
             if sizes is not None:
                 self.states[scope.full(state.value)] = sizes
-
-
-def read_state(
-    state: Scalar, node: Node, sizes: Mapping[str, Size], problems: list[Diagnostic]
-) -> tuple[Size, ...] | None:
-    """The shape of a state: one size, or a list of two for a matrix."""
-    if isinstance(node, YamlSequence):
-        return read_shape(node, sizes, "a size", problems)
-    size = read_size(node, sizes, f"the size of `{state.value}`", problems)
-    return None if size is None else (size,)
 
 
 def _is_plain(arg: RefNode) -> bool:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 from rnnspec.diagnostics import Diagnostic, Span, problem
 from rnnspec.frontend.assemble import Assembler, as_input, as_target, check_dropout
+from rnnspec.frontend.cell_definitions import Cell, library, no_equation, read_cells, read_state
 from rnnspec.frontend.encodings import Item
 from rnnspec.frontend.equations import parse_block, parse_value
-from rnnspec.frontend.instances import Cell, Expansion, library, no_equation, read_cells, read_state
+from rnnspec.frontend.instances import Expansion
 from rnnspec.frontend.losses import check_comparisons, check_loss, check_metric
-from rnnspec.frontend.names import Names, Symbol
+from rnnspec.frontend.misuse import Symbol
+from rnnspec.frontend.names import Names
 from rnnspec.frontend.parameters import Declarations, check_amount
 from rnnspec.frontend.schema import Fields, read_section
 from rnnspec.frontend.scope import MODEL, Draft, Place
@@ -96,6 +98,7 @@ class ModelReader:
         found = [self._value(metric, "metric") for metric in self.texts.metrics]
         self.metrics = [draft for draft in found if draft is not None]
         self.names.check_members()
+        self.names.check_ties()
 
     def _value(self, node: Node, place: Place) -> Draft | None:
         expr = self.names.value(node, MODEL, place, outermost=True)

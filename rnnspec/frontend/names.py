@@ -10,30 +10,20 @@ from typing import Literal
 from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
 from rnnspec.frontend import syntax
 from rnnspec.frontend.calls import CallReader
-from rnnspec.frontend.functions import CONDITIONS, FUNCTIONS, OPERATORS, RESERVED
+from rnnspec.frontend.functions import FUNCTIONS, OPERATORS, RESERVED
+from rnnspec.frontend.misuse import Symbol, defined_twice, is_condition, misused, not_a_number
 from rnnspec.frontend.parameters import Declarations
 from rnnspec.frontend.scope import MODEL, Definition, Draft, Place, Scope
 from rnnspec.frontend.sizes import Size
 from rnnspec.frontend.syntax import Node, RefNode
 from rnnspec.frontend.time import Index, read_index
-from rnnspec.frontend.typed import Call, Expr, Last, Mask, Number, Parameter, Read, When, latest
+from rnnspec.frontend.typed import Call, Expr, Last, Mask, Number, Parameter, Read, latest
 
 MATRIX_NAME = re.compile(r"(.*\.)?[WUVRPE](_[A-Za-z0-9_]+|[0-9]*)\Z")
 VECTOR_NAME = re.compile(r"(.*\.)?(b|g|beta|gamma)(_[A-Za-z0-9_]+|[0-9]*)\Z")
 
-Kind = Literal["input", "target", "variable"]
-
 UNDECLARED = "only names like `W_x` (matrix) and `b_h` (vector) become parameters without a declaration"
 PATHLESS = "not an input, a target or the left side of an equation"
-
-
-@dataclass(frozen=True)
-class Symbol:
-    """A name with a value: an input, a target, or the left side of an equation."""
-
-    kind: Kind
-    when: When
-    span: Span  # where it is defined
 
 
 @dataclass
@@ -45,6 +35,7 @@ class Use:
     implicit: Literal["", "matrix", "vector"]  # declared by use, as one of these
     count: int = 0
     inside: bool = False  # read by the cell that it belongs to
+    ties: int = 0  # so many of the reads are meant for a parameter that is tied to it
 
 
 @dataclass
@@ -82,7 +73,7 @@ class Names:
             return False
         before = self.symbols.get(name)
         if before is not None:
-            self.problems.append(_defined_twice(definition, before))
+            self.problems.append(defined_twice(definition, before))
             return False
         span = definition.scope.shown(left.name_span)
         self.symbols[name] = Symbol("variable", "step" if definition.timed else "sequence", span)
@@ -127,8 +118,8 @@ class Names:
         self.used = set()
         expr = self.value(definition.right, definition.scope, definition.place, outermost=True)
         self.used = before | (self.used - {definition.name})
-        if expr is not None and _is_condition(expr):
-            self.problems.append(_condition(definition.right.span, definition.scope))
+        if expr is not None and is_condition(expr):
+            self.problems.append(not_a_number(definition.right.span, definition.scope))
             return None
         return None if expr is None else Draft(expr, definition.span, definition.scope, definition)
 
@@ -166,7 +157,7 @@ class Names:
             self._need_conditions(args, nodes, f"`{name}` joins conditions", scope)
         else:
             self._refuse_conditions(args, nodes, scope)
-        return _made(name, args, node.span)
+        return made(name, args, node.span)
 
     def _power(self, node: syntax.Binary, scope: Scope, place: Place) -> Expr | None:
         base, exponent = self.value(node.left, scope, place), self.value(node.right, scope, place)
@@ -178,7 +169,7 @@ class Names:
             message = "the exponent must be a plain number"
             self.problems.append(scope.problem("E0210", message, node.right.span, help=help))
             return None
-        return _made("pow", [base, exponent], node.span)
+        return made("pow", [base, exponent], node.span)
 
     def _call(self, node: syntax.CallNode, scope: Scope, place: Place, outermost: bool) -> Expr | None:
         arguments = self.calls.read(node, scope, place, outermost)
@@ -191,19 +182,19 @@ class Names:
             self._refuse_conditions(args[1:], nodes[1:], scope)
         else:
             self._refuse_conditions(args, nodes, scope)
-        return _made(node.name, args, node.span, arguments.options)
+        return made(node.name, args, node.span, arguments.options)
 
     # ---- conditions
     def _need_conditions(self, args: list[Expr | None], nodes: list[Node], message: str, scope: Scope) -> None:
         for arg, node in zip(args, nodes, strict=True):
-            if arg is not None and not _is_condition(arg) and not isinstance(arg, Mask):
+            if arg is not None and not is_condition(arg) and not isinstance(arg, Mask):
                 help = f"compare it, for example `{node.span.text} > 0`"
                 self.problems.append(scope.problem("E0209", message, node.span, help=help))
 
     def _refuse_conditions(self, args: list[Expr | None], nodes: list[Node], scope: Scope) -> None:
         for arg, node in zip(args, nodes, strict=True):
-            if arg is not None and _is_condition(arg):
-                self.problems.append(_condition(node.span, scope))
+            if arg is not None and is_condition(arg):
+                self.problems.append(not_a_number(node.span, scope))
 
     # ---- references
     def _reference(self, node: RefNode, scope: Scope, place: Place) -> Expr | None:
@@ -242,7 +233,7 @@ class Names:
     def _variable(self, name: str, node: RefNode, index: Index, scope: Scope, place: Place) -> Expr | None:
         symbol = self.symbols[name]
         self.used.add(name)
-        found = _misused(symbol, node, index, scope, place)
+        found = misused(symbol, node, index, scope, place)
         if found is not None:
             self.problems.append(found)
             return None
@@ -291,7 +282,9 @@ class Names:
         if self.declarations.tied(other) is not None:
             return None  # reported with the declarations
         expr = self._parameter(other, RefNode(other, node.span, node.span), MODEL)
-        return _made("transpose", [expr], node.span) if transposed else expr
+        if expr is not None:
+            self.parameters[other].ties += 1
+        return made("transpose", [expr], node.span) if transposed else expr
 
     def _no_parameter(self, name: str, node: RefNode, scope: Scope) -> None:
         if name in self.unknown:
@@ -314,6 +307,15 @@ class Names:
         self.problems.append(found)
 
     # ---- afterwards
+    def check_ties(self) -> None:
+        """A parameter is tied to one that has a use of its own."""
+        for name, use in self.parameters.items():
+            if use.count == use.ties and not self.declarations.exact(name):
+                near = suggest(name, [n for n, other in self.parameters.items() if other.count > other.ties])
+                help = f"did you mean `{near}`?" if near else None
+                message = f"a parameter is tied to `{name}`, which nothing else uses"
+                self.problems.append(use.scope.problem("E0504", message, use.span, help=help))
+
     def check_members(self) -> None:
         """A name such as `h1.W_i` in the model must be a parameter of the cell; nothing declares it from outside."""
         for name, use in self.parameters.items():
@@ -335,56 +337,7 @@ class Names:
         return None if size is None else size.find().value
 
 
-# ------------------------------------------------------------------ what goes wrong
-
-
-def _misused(symbol: Symbol, node: RefNode, index: Index, scope: Scope, place: Place) -> Diagnostic | None:
-    """What is wrong with reading a variable at this index in this place."""
-    name = node.name
-    if symbol.kind == "target" and place not in ("loss", "metric"):
-        message = f"the target `{name}` cannot be used in the model"
-        return scope.problem("E0408", message, node.span, note="at prediction time it is not known")
-    if symbol.when != "step":
-        if index.kind == "none" or (name in scope.inputs and index == Index("t")):
-            return None
-        message = f"`{name}` does not change with time"
-        return scope.problem("E0404", message, node.span, help=f"write `{name}`")
-    if index.kind == "none":
-        help = f"write `{name}[t]`, `{name}[t-1]` or `{name}[T]` for the last step"
-        return scope.problem("E0403", f"`{name}` changes with time and needs an index", node.span, help=help)
-    if index.kind == "t" and place in ("sequence", "start"):
-        message = "`[t]` cannot be used in an equation without `[t]` on its left side"
-        help = f"write `{name}[T]` for the last step, or define this variable at `[t]`"
-        return scope.problem("E0407", message, node.span, help=help)
-    if index.kind == "fixed" or (index.kind == "T" and index.offset):
-        help = f"write `{name}[t]`, `{name}[t-1]` or `{name}[T]`"
-        return scope.problem("E0406", "a fixed time step cannot be used here", node.span, help=help)
-    if index.kind == "T" and scope.reverse:
-        message = "`[T]` cannot be used in a cell that runs in reverse"
-        return scope.problem("E0406", message, node.span)
-    return None
-
-
-def _defined_twice(definition: Definition, before: Symbol) -> Diagnostic:
-    name = definition.left.name
-    what = {"input": "is already an input", "target": "is already a target"}.get(before.kind, "is defined twice")
-    others = [(before.span, "first defined here")]
-    return definition.scope.problem(
-        "E0202", f"`{name}` {what}", definition.left.name_span, "defined again here", others=others
-    )
-
-
-def _is_condition(expr: Expr) -> bool:
-    return isinstance(expr, Call) and expr.function in CONDITIONS
-
-
-def _condition(span: Span, scope: Scope) -> Diagnostic:
-    help = f"write `where({span.text}, 1, 0)` for a number"
-    message = "a condition is not a number: it can be used in `where`, `and`, `or` and `not` only"
-    return scope.problem("E0209", message, span, help=help)
-
-
-def _made(function: str, args: list[Expr | None], span: Span, options: tuple[tuple[str, object], ...] = ()) -> Expr | None:
+def made(function: str, args: list[Expr | None], span: Span, options: tuple[tuple[str, object], ...] = ()) -> Expr | None:
     """A call of the typed tree; None where an argument is broken."""
     values = tuple(arg for arg in args if arg is not None)
     if len(values) < len(args):

@@ -23,13 +23,20 @@ Time = Literal["fixed", "sequence", "step", "flat"]
 
 @dataclass(frozen=True)
 class Origin:
-    """The equation that a value comes from: its text, and its place as `file:line`."""
+    """The equation that a value comes from: its text, its place as `file:line`, and which others are computed with it."""
 
     text: str
     place: str = ""
+    also: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.text}   [{self.place}]" if self.place else self.text
+        others = f", and so {', '.join(self.also)}" if self.also else ""
+        return f"{self.text}   [{self.place}]{others}" if self.place else f"{self.text}{others}"
+
+    @property
+    def left(self) -> str:
+        """The left side of the equation."""
+        return self.text.rpartition(": ")[2].partition("=")[0].strip()
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,8 @@ def keep_hot(program: Program, home: dict[int, int], batch: int) -> None:
                 yield home.get(user.id)
 
     for value in reversed(program.values.values()):
-        product = value.op == "matmul" and program.values[value.args[0]].time == "fixed" and len(value.shape) == 1
-        cheap = value.op in ELEMENTWISE or product
+        product = value.op in ("matmul", "lookup") and program.values[value.args[0]].time == "fixed"
+        cheap = value.op in ELEMENTWISE or (product and len(value.shape) == 1)
         if value.id not in home and cheap and value.time == "step" and elements(value, batch) > SMALL:
             found = set(readers(value.id))
             if len(found) == 1 and None not in found and value.id not in roots:

@@ -88,21 +88,22 @@ class Lowering:
     # ---- equations
     def equation(self, equation: typed.Equation) -> None:
         """Add one equation."""
-        self._at(equation.span, equation.name)
+        self._at(equation.span, equation.name, instance(equation))
         value = self.expression(equation.expr)
         if equation.when != "fixed":
             value = self.at_time(value, equation.when)
         if equation.name in self.recurrent and self.model.masked:
             before = self._shift(equation.name, 1, stored(equation.expr.shape))
-            self._at(equation.span, equation.name)
+            self._at(equation.span, equation.name, instance(equation))
             value = self.graph.emit("select", self.spread(self.valid, value), value, before, name=equation.name)
         self.values[equation.name] = self._named(value, equation.name)
         if equation.name in self.promises:
             self.graph.keep_promise(self.promises[equation.name], self.storable(self.values[equation.name]))
 
-    def _at(self, span: Span | None, name: str) -> None:
+    def _at(self, span: Span | None, name: str, instance: str = "") -> None:
         self.graph.hint = name
-        self.graph.origin = Origin(one_line(span.text), one_line(span.place)) if span else None
+        prefix = f"{instance}: " if instance else ""
+        self.graph.origin = Origin(prefix + one_line(span.text), one_line(span.place)) if span else None
 
     def _named(self, value: int, name: str) -> int:
         """Give a value the name of its equation, where it is a value of its own."""
@@ -228,6 +229,11 @@ class Lowering:
         value = self.values[name]
         own = OPS[self.graph[value].op].kind not in ("leaf", "view")
         return value if own else self.graph.emit("copy", value, name=name)
+
+
+def instance(equation: typed.Equation) -> str:
+    """The name of the cell that an equation belongs to: `h1` for h1 and h1.c."""
+    return equation.name.partition(".")[0] if equation.call else ""
 
 
 def one_line(text: str) -> str:

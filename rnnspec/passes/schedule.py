@@ -35,8 +35,10 @@ class Scheduler:
         self.committed: list[bool] = []  # has something in the block settled its direction?
         where, loops = recurrences(self.values)
         self.group = {i: loops.get(where[i], {i}) for i in self.values}
-        for item in self._order():
-            self._place(sorted(self.group[item], key=list(self.values).index) if len(self.group[item]) > 1 else [item])
+        place = {i: k for k, i in enumerate(self.values)}
+        order = self._order()
+        for item in [i for i in order if not self._can_wait(i)] + order:
+            self._place(sorted(self.group[item], key=place.__getitem__))
 
     def blocks(self) -> Iterator[Block]:
         """What was placed, in order."""
@@ -53,17 +55,42 @@ class Scheduler:
 
         return depth_first(dict.fromkeys(head[i] for i in self.values if i in self.chosen), below)
 
+    def _can_wait(self, item: int) -> bool:
+        """Is it computed step by step, outside of recurrences?  Then it goes into the loop that first needs it."""
+        return len(self.group[item]) == 1 and self.values[item].time == "step" and self.values[item].op not in SUMS
+
     def _place(self, members: list[int]) -> None:
-        members = [i for i in members if i in self.chosen]
+        """Find a block for a value or recurrence, and for what it reads and nothing has needed before."""
+        if any(i in self.block_of for i in members):
+            return
+        waiting = [i for m in members for i in self._waiting(m, members)]
+        lags = [self.values[i].attr for i in members if self.values[i].op == "shift"] if len(members) > 1 else []
+        members = [i for i in dict.fromkeys([*waiting, *members]) if i in self.chosen and i not in self.block_of]
         computed = [i for i in members if self.values[i].op not in VIEWS | LEAVES]
         if not computed:
             return
-        lags = [self.values[i].attr for i in members if self.values[i].op == "shift"] if len(members) > 1 else []
         wanted = (1 if lags[0] > 0 else -1) if lags else 0
         timed = any(self._is_timed(self.values[i]) for i in computed)
         number = self._block_for(members, wanted, timed)
         self.members[number] += computed
         self.block_of.update(dict.fromkeys(computed, number))
+
+    def _waiting(self, item: int, members: list[int], lagged: bool = False) -> Iterator[int]:
+        """Operands that have no block yet, operands first; those of other steps get one before."""
+        value = self.values[item]
+        for k, arg in enumerate(value.args):
+            if arg in members or arg in self.block_of or arg not in self.chosen:
+                continue
+            aside = value.op == "shift" and k == 0 or (lagged and self.values[item].op in VIEWS)
+            if self.values[arg].op in VIEWS:
+                yield from self._waiting(arg, members, aside)
+            elif self.values[arg].op in LEAVES:
+                continue
+            elif aside or value.op in WHOLE or not self._can_wait(arg):
+                self._place(sorted(self.group[arg], key=list(self.values).index))
+            else:
+                yield from self._waiting(arg, members)
+                yield arg
 
     def _is_timed(self, value: Value) -> bool:
         """Is it computed step by step?"""

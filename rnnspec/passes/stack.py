@@ -16,7 +16,7 @@ from typing import Any
 
 from rnnspec.ir.ops import GROUPED, infer
 from rnnspec.ir.order import Cycle, sort_values
-from rnnspec.ir.program import Program, Value
+from rnnspec.ir.program import Origin, Program, Value
 from rnnspec.passes.names import common_name
 
 DEPTH = 12  # how far downstream the row order looks
@@ -167,9 +167,17 @@ def rank(value: Value) -> tuple[int, int]:
 def add(made: Values, op: str, args: list[int], attr: Any, like: list[Value]) -> int:
     """A new value among `made`, named after those it stands for."""
     shape, time = infer(op, [made[a] for a in args], attr)
-    value = Value(max(made) + 1, common_name([v.name for v in like]), op, tuple(args), shape, time, attr, like[0].origin)
+    name, origin = common_name([v.name for v in like]), common_origin(like)
+    value = Value(max(made) + 1, name, op, tuple(args), shape, time, attr, origin)
     made[value.id] = value
     return value.id
+
+
+def common_origin(like: list[Value]) -> Origin | None:
+    """The first equation, and the left sides of the others."""
+    found = list(dict.fromkeys(v.origin for v in like if v.origin))
+    also = tuple(dict.fromkeys(left for o in found for left in (o.left, *o.also) if left != found[0].left))
+    return replace(found[0], also=also) if found else None
 
 
 def line_up(made: Values, items: list[int], like: list[Value]) -> int | None:

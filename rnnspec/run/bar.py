@@ -1,4 +1,4 @@
-"""A live bar over the steps of a run, with losses, accuracy and speed (drawn by Rich, which honours NO_COLOR)."""
+"""A live bar over the steps of a run, with losses, accuracy and speed; Rich draws it and honours NO_COLOR."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rnnspec.run.events import Event
 from rnnspec.run.progress import Board, short
 
-WIDTH = 24
-
 
 class Bar:
-    """Shows the run as one line that is redrawn in place."""
+    """Shows the run as one line that is redrawn in place; the bar takes the room that the numbers leave."""
 
     def __init__(self, stream: TextIO) -> None:
         self.board = Board()
         self.bars = Progress(
-            BarColumn(bar_width=WIDTH),
+            BarColumn(bar_width=None),
             TaskProgressColumn(),
             TextColumn("{task.description}", markup=False),
             TimeRemainingColumn(compact=True),
             console=Console(file=stream),
+            expand=True,
         )
         self.task = self.bars.add_task("", total=None)
         self.bars.start()

@@ -28,7 +28,7 @@ def opening(spec: str, digest: str, seed: int, command: Sequence[str]) -> dict[s
 
 def closing(code: int, last_step: int | None) -> dict[str, object]:
     """What is added when training has ended."""
-    return {"ended": now(), "exit_code": code, "last_step": last_step}
+    return {"ended": now(), "exit_code": code, "last_reported_step": last_step}
 
 
 def now() -> str:

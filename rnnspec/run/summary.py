@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from rnnspec.diagnostics import render
 from rnnspec.run.events import Event
 from rnnspec.run.execute import INTERRUPTED
-from rnnspec.run.folder import LAST
+from rnnspec.run.failures import traceback_lines
+from rnnspec.run.folder import COMPLAINTS, LAST, SCRIPT
 from rnnspec.run.progress import measures
 from rnnspec.run.train import Outcome
 
@@ -39,11 +40,17 @@ def results(outcome: Outcome) -> Iterator[str]:
     if outcome.code == INTERRUPTED:
         saved = (outcome.folder / LAST).exists()
         yield field("interrupted", "the last finished step is saved" if saved else "before anything was saved")
+        if saved:
+            yield field("go on with", outcome.resume)
     elif "stopped" in events:
-        yield field("stopped early", REASONS.get(events["stopped"].text("reason"), events["stopped"].text("reason")))
+        reason = events["stopped"].text("reason")
+        yield field("stopped early", REASONS.get(reason, reason))
     if "best" in events:
         best = events["best"]
         yield field("best validation", f"loss {measures(best.measures('valid'))} at step {best.whole('step'):,}")
+    elif "step" in events:
+        step = events["step"]
+        yield field("training", f"loss {measures(step.measures('train'))} at step {step.whole('step'):,}")
     if "end" in events and (test := events["end"].measures("test")):
         yield field("test", f"loss {measures(test)}")
 
@@ -59,9 +66,19 @@ def failure(outcome: Outcome) -> str:
         return "\n".join([*diverged(outcome.events["diverged"]), *saved(outcome)])
     if outcome.failure is not None:
         return "\n".join([render(outcome.failure), *saved(outcome)])
-    tail = outcome.complaints.strip().splitlines()[-LAST_COMPLAINTS:]
-    said = [f"  {line}" for line in tail]
-    return "\n".join(["error: the script stopped before it was finished", *said, *saved(outcome)])
+    return "\n".join([*complaint(outcome), *saved(outcome)])
+
+
+def complaint(outcome: Outcome) -> Iterator[str]:
+    """What the script itself said: the reason and place of a failure, else its last words."""
+    frames = traceback_lines(outcome.complaints, SCRIPT)
+    if frames:
+        yield f"error: the script failed: {frames[0].reason}"
+        yield f"  at line {frames[0].line} of {SCRIPT}; the whole traceback is in {outcome.folder / COMPLAINTS}"
+        return
+    said = outcome.complaints.strip().splitlines()[-LAST_COMPLAINTS:] or ["it did not say why"]
+    yield f"error: the script stopped: {said[0].removeprefix('error: ')}"
+    yield from (f"  {line}" for line in said[1:])
 
 
 def diverged(event: Event) -> list[str]:

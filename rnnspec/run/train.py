@@ -35,6 +35,7 @@ class Outcome:
     events: Mapping[str, Event]  # the last one of each kind, and `best`: the best validation
     failure: Diagnostic | None = None
     complaints: str = ""
+    resume: str = ""  # the command that goes on with it
 
 
 def train(job: Job, path: Path) -> Outcome:
@@ -71,10 +72,16 @@ def best_step(end: Event) -> int | None:
     return Event("best", best).whole("step") if isinstance(best, dict) else None
 
 
+def resume(job: Job, path: Path) -> str:
+    """The command that goes on with an interrupted run; a script that reads files must know where they are."""
+    data = f" --data {Path(job.spec).parent}" if '"--data"' in job.script else ""
+    return f"python {path / folder.SCRIPT} train --resume --out {path}{data}"
+
+
 def outcome(job: Job, path: Path, code: int, events: Mapping[str, Event]) -> Outcome:
     """Add to an exit code what can be said about a failure."""
     complaints = path / folder.COMPLAINTS
     said = complaints.read_text(encoding="utf-8") if complaints.exists() else ""
     if code in (0, INTERRUPTED):
-        return Outcome(code, path, events, complaints=said)
+        return Outcome(code, path, events, resume=resume(job, path))
     return Outcome(1, path, events, failures.explain(said, folder.SCRIPT, job.script, job.sources), said)

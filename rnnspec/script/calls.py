@@ -12,6 +12,8 @@ from rnnspec.script.operands import Operands
 
 Call = Callable[[Operands, Value, str, list[str]], list[str]]
 
+FEW = 512  # ids: up to here a product with one-hot columns is faster than sorting
+
 UFUNCS = {
     "add": "add", "mul": "multiply", "sub": "subtract", "div": "divide", "rms_scale": "multiply", "exp": "exp", "log": "log",
     "sqrt": "sqrt", "abs": "absolute", "sign": "sign", "square": "square", "minimum": "minimum", "maximum": "maximum",
@@ -20,9 +22,9 @@ UFUNCS = {
 }  # fmt: skip
 """Operations that are one NumPy function (n-ary sums and products are one call for each further operand)."""
 
-FUNCTIONS = frozenset(UFUNCS.values()) | frozenset(
-    ["arange", "argsort", "copyto", "cumsum", "dot", "einsum", "flatnonzero", "log1p", "matmul", "outer", "power", "tanh"]
-)
+FUNCTIONS = frozenset(UFUNCS.values()) | {
+    "arange", "argsort", "copyto", "dot", "einsum", "flatnonzero", "log1p", "matmul", "outer", "power", "take", "tanh",
+}  # fmt: skip
 """Names of NumPy that the calls use; a script imports those that it contains."""
 
 
@@ -124,21 +126,30 @@ def one_hot(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
 
 
 def lookup(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
-    """Columns of the matrix, brought to (time, row, batch)."""
+    """Columns of the matrix; over all steps they are brought to (time, row, batch)."""
     w, ids = args
-    return [f"{out}[...] = {w}[:, {ids}]" + (".transpose(1, 0, 2)" if value.time == "step" else "")]
+    if o.loop is None and value.time == "step":
+        return [f"{out}[...] = {w}[:, {ids}].transpose(1, 0, 2)"]
+    return [f'take({w}, {ids}, axis=1, out={out}, mode="clip")']
 
 
 def lookup_sum(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
-    """Columns sorted by id, and each run of one id added up."""
+    """A product with one-hot columns where there are few; else columns sorted by id, and each run of one id added up."""
     a, ids = args
-    rows = f"{a}.transpose(1, 0, 2).reshape({value.shape[0]}, -1)" if o.values[value.args[0]].time == "step" else a
+    step = o.values[value.args[0]].time == "step"
+    if value.attr <= FEW:
+        columns = f"{a}.transpose(1, 0, 2).reshape({value.shape[0]}, -1)" if step else a
+        return [
+            f"one_hot = (arange({value.attr})[:, None] == {ids}.reshape(-1)).astype({out}.dtype)",
+            f"matmul({columns}, one_hot.T, out={out})",
+        ]
+    rows = f"{a}.transpose(0, 2, 1).reshape(-1, {value.shape[0]})" if step else f"{a}.T"
     return [
         f'order = argsort({ids}.reshape(-1), kind="stable")',
         f"sorted_ids = {ids}.reshape(-1)[order]",
         "first = flatnonzero(np.diff(sorted_ids, prepend=-1))",
         f"{out}[...] = 0",
-        f"{out}[:, sorted_ids[first]] = add.reduceat({rows}[:, order], first, axis=1)",
+        f"{out}[:, sorted_ids[first]] = add.reduceat({rows}[order], first, axis=0).T",
     ]
 
 
@@ -203,15 +214,19 @@ def axes(value: Value) -> str:
 def cross_entropy(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
     """-log p of the class."""
     _, target, logs = args
-    index = f"{target}[:, None, :]" if value.time == "step" else f"{target}[None, :]"
-    return [f"{out}[...] = -np.take_along_axis({logs}, {index}, axis=-2)"]
+    where = ":, 0" if value.time == "step" else "0"
+    return [f"{out}[{where}] = -{logs}[{at_class(value, target)}]"]
+
+
+def at_class(value: Value, target: str) -> str:
+    """The index of the class of every sequence (and step)."""
+    return f"arange(w.T)[:, None], {target}, arange(w.B)" if value.time == "step" else f"{target}, arange(w.B)"
 
 
 def softmax_error(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
     """p, less one at the class."""
     logs, target = args
-    at = f"arange(w.T)[:, None], {target}, arange(w.B)" if value.time == "step" else f"{target}, arange(w.B)"
-    return [f"exp({logs}, out={out})", f"{out}[{at}] -= 1"]
+    return [f"exp({logs}, out={out})", f"{out}[{at_class(value, target)}] -= 1"]
 
 
 def last(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:

@@ -138,15 +138,16 @@ class FastPrinter:
     def _map(self, ids: tuple[int, ...], prefix: str) -> list[str]:
         """The calls of some values, under the equations they come from."""
         lines: list[str] = []
-        place = None
+        shown = None
         for item in ids:
             value = self.values[item]
             made = self._starts((item,)) if self.operands.loop is None else []
             made += [self._copy(c) for c in self.placement.copies if c.tick == self.placement.ticks[item]]
             made += self._calls(value)
-            if made and value.origin and value.origin != place:
-                lines.append(f"# {prefix}{value.origin}")
-                place = value.origin
+            if made and value.origin and value.origin != shown:
+                at_once = "   for all t at once" if self.operands.loop is None and value.time == "step" else ""
+                lines.append(f"# {prefix}{value.origin}{at_once}")
+                shown = value.origin
             lines += made
         return lines
 

@@ -8,7 +8,7 @@ from keyword import iskeyword, issoftkeyword
 
 OWN = frozenset(
     ["p", "w", "g", "t", "T", "B", "np", "loss", "state", "fresh", "float", "int", "list", "zip", "reversed", "range"]
-    + ["len", "dict", "order", "sorted_ids", "first"]
+    + ["len", "dict", "order", "sorted_ids", "first", "one_hot"]
 )
 """Names that the script uses itself, beside the NumPy functions that it imports."""
 

@@ -242,7 +242,10 @@ class Steps:
         index = str(value.attr - 1) if value.attr > 0 else f"w.T - {-value.attr}"
         text = self._at(index, value.args[0]).within(POWER)
         text = f"{text} * w.fresh" if self.windows else text
-        return Text(text, PRODUCT) if abs(value.attr) == 1 else Text(f"{text} if w.T >= {abs(value.attr)} else 0", LOOSE)
+        if abs(value.attr) == 1:
+            return Text(text, PRODUCT)
+        nothing = f"np.zeros_like({self._at('0', value.args[0]).text})"
+        return Text(f"{text} if w.T >= {abs(value.attr)} else {nothing}", LOOSE)
 
 
 def literal(number: float) -> str:

@@ -84,10 +84,9 @@ class TextbookPrinter:
 
     def _needs_line(self, item: int) -> bool:
         value = self.values[item]
-        if value.time != "step" and value.op not in VIEWS:
-            return True
         written = value.origin is not None and value.name in self._equations
-        return written or len(self.reads[item]) != 1 or value.op in SUMS
+        elsewhere = any(self.block_of[u] != self.block_of[item] for u, _ in self.reads[item])
+        return written or elsewhere or len(self.reads[item]) != 1 or value.op in {*SUMS, "last", "step_at"}
 
     @property
     def _equations(self) -> set[str]:
@@ -219,7 +218,8 @@ class TextbookPrinter:
         lines = []
         for text, lag in self._states():
             name = text.removeprefix("w.")
-            lines += [f"    new.{name}[{-1 - k}] = old.{name}[old.T - {1 + k}]" for k in range(lag)]
+            # the earliest first: old and new may be the same, and shorter than the lag
+            lines += [f"    new.{name}[-{k}] = old.{name}[old.T - {k}]" for k in range(lag, 0, -1)]
         return "\n".join([*head, *(lines or ["    # nothing is remembered from step to step"])])
 
     def _allocate(self) -> str:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from rnnspec.frontend.typed import Model, ParameterInfo, Spec, walk
+from rnnspec.frontend.typed import Model, ParameterInfo, Spec
 from rnnspec.verify.compare import Distance, GradientMismatch, compare
 from rnnspec.verify.in_complex import ComplexStep
 from rnnspec.verify.probe import Probe, longest_lag, probe
@@ -28,7 +28,7 @@ SAMPLES = 32
 
 
 class Script(Protocol):
-    """What a generated script must offer to be verified; `dropout_masks(step, T, B)` too if its spec has dropout."""
+    """What a generated script must offer to be verified; `dropout_masks(step, T, B)` too if it drops out."""
 
     def loss_and_gradients(
         self, params: dict[str, Array], batch: dict[str, Array], step: int | None = None
@@ -100,7 +100,7 @@ def verify(
     """
     steps = max(T, longest_lag(spec.model) + 2)
     at = probe(spec.model, seed, steps, B)
-    dropout = _has_dropout(spec.model)
+    dropout = hasattr(script, "dropout_masks")
     masks = script.dropout_masks(1, steps, B) if dropout else None  # type: ignore[attr-defined]
     got = script.loss_and_gradients(at.params, at.batch, step=1 if dropout else None)
     checks: list[Check] = []
@@ -205,11 +205,6 @@ def _names(reference: str, model: Model, got: Got) -> list[Check]:
 
 def _trainable(model: Model) -> list[ParameterInfo]:
     return [info for info in model.parameters if info.trainable]
-
-
-def _has_dropout(model: Model) -> bool:
-    trees = [equation.expr for equation in model.equations]
-    return any(getattr(node, "function", "") == "dropout" for tree in trees for node in walk(tree))
 
 
 def _versions(with_torch: bool) -> tuple[tuple[str, str], ...]:

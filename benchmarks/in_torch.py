@@ -1,0 +1,138 @@
+"""Peers in PyTorch: its fused layers, and each cell as a PyTorch user writes it for speed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import layer_norm
+
+from benchmarks.peers import Peer
+from benchmarks.problem import Arrays, Problem
+
+Leaves = dict[str, Tensor]
+Cell = Callable[[Leaves, Tensor], Tensor]
+"""Parameters and inputs (T, B, I) to all states h (T, B, H)."""
+
+
+def peers(problem: Problem) -> list[Peer]:
+    """The fused layer where there is one, and the cell in eager mode."""
+    return [*([fused(problem)] if problem.cell.name in FUSED else []), eager(problem)]
+
+
+def lstm(p: Leaves, x: Tensor) -> Tensor:
+    """Gates stacked as i, f, o, z; the product with the input for all steps at once."""
+    H, U_T, states = p["U"].shape[1], p["U"].T, []
+    h = c = x.new_zeros(x.shape[1], H)
+    for pre in (x @ p["W"].T + p["b"]).unbind():
+        a = torch.addmm(pre, h, U_T)
+        i, f, o = torch.sigmoid(a[:, : 3 * H]).chunk(3, 1)
+        c = f * c + i * torch.tanh(a[:, 3 * H :])
+        h = o * torch.tanh(c)
+        states.append(h)
+    return torch.stack(states)
+
+
+def gru(p: Leaves, x: Tensor) -> Tensor:
+    """Gates stacked as r, z, n."""
+    H, U_T, states = p["U"].shape[1], p["U"].T, []
+    h = x.new_zeros(x.shape[1], H)
+    for pre in (x @ p["W"].T + p["b"]).unbind():
+        a = h @ U_T
+        r, z = torch.sigmoid(pre[:, : 2 * H] + a[:, : 2 * H]).chunk(2, 1)
+        n = torch.tanh(pre[:, 2 * H :] + r * (a[:, 2 * H :] + p["c"]))
+        h = torch.lerp(n, h, z)
+        states.append(h)
+    return torch.stack(states)
+
+
+def elman(p: Leaves, x: Tensor) -> Tensor:
+    """One product and one tanh a step."""
+    U_T, states = p["U"].T, []
+    h = x.new_zeros(x.shape[1], p["U"].shape[1])
+    for pre in (x @ p["W"].T + p["b"]).unbind():
+        h = torch.tanh(torch.addmm(pre, h, U_T))
+        states.append(h)
+    return torch.stack(states)
+
+
+def layer_norm_lstm(p: Leaves, x: Tensor) -> Tensor:
+    """All four gates are normalised by one call."""
+    H, U_T, states = p["U"].shape[1], p["U"].T, []
+    h = c = x.new_zeros(x.shape[1], H)
+    for pre in (x @ p["W"].T).unbind():
+        a = layer_norm(torch.addmm(pre, h, U_T).view(-1, 4, H), (H,)).view(-1, 4 * H)
+        a = torch.addcmul(p["b"], a, p["g"])
+        i, f, o = torch.sigmoid(a[:, : 3 * H]).chunk(3, 1)
+        c = f * c + i * torch.tanh(a[:, 3 * H :])
+        h = o * torch.tanh(layer_norm(c, (H,), p["g_c"], p["b_c"]))
+        states.append(h)
+    return torch.stack(states)
+
+
+EAGER: dict[str, Cell] = {"LSTM": lstm, "GRU": gru, "Elman": elman, "LN-LSTM": layer_norm_lstm}
+FUSED: dict[str, type[torch.nn.RNNBase]] = {"LSTM": torch.nn.LSTM, "GRU": torch.nn.GRU, "Elman": torch.nn.RNN}
+
+
+def eager(problem: Problem) -> Peer:
+    """A cell written in PyTorch."""
+    cell, scale = EAGER[problem.cell.name], 1 / (problem.size.T * problem.size.B)
+    x, target = torch.from_numpy(problem.x), torch.from_numpy(problem.target)
+    leaves = {name: torch.tensor(value, requires_grad=True) for name, value in problem.params.items()}
+
+    def step() -> None:
+        for leaf in leaves.values():
+            leaf.grad = None
+        ((cell(leaves, x) * target).sum() * scale).backward()  # type: ignore[no-untyped-call]
+
+    return Peer("eager torch", step, lambda: {name: gradient(leaf) for name, leaf in leaves.items()})
+
+
+def fused(problem: Problem) -> Peer:
+    """A layer of torch.nn, with its second bias at zero where our cell has none."""
+    size, kind = problem.size, FUSED[problem.cell.name]
+    layer, scale = kind(size.I, size.H), 1 / (size.T * size.B)
+    x, target = torch.from_numpy(problem.x), torch.from_numpy(problem.target)
+    with torch.no_grad():
+        for name, values in to_layer(problem).items():
+            getattr(layer, name).copy_(torch.from_numpy(values))
+
+    def step() -> None:
+        layer.zero_grad()
+        ((layer(x)[0] * target).sum() * scale).backward()
+
+    return Peer(f"nn.{kind.__name__}", step, lambda: from_layer(problem, layer))
+
+
+def to_layer(problem: Problem) -> Arrays:
+    """Parameters under the names and in the order of torch.nn."""
+    params = {name: in_torch_order(problem, value) for name, value in problem.params.items()}
+    second = np.zeros_like(params["b"])
+    if "c" in params:
+        second[-problem.size.H :] = params["c"]
+    return {"weight_ih_l0": params["W"], "weight_hh_l0": params["U"], "bias_ih_l0": params["b"], "bias_hh_l0": second}
+
+
+def from_layer(problem: Problem, layer: torch.nn.RNNBase) -> Arrays:
+    """Gradients of a layer in our order."""
+    names = {"W": "weight_ih_l0", "U": "weight_hh_l0", "b": "bias_ih_l0"}
+    found = {stack: in_torch_order(problem, gradient(getattr(layer, name))) for stack, name in names.items()}
+    if "c" in problem.params:
+        found["c"] = gradient(layer.bias_hh_l0)[-problem.size.H :]
+    return found
+
+
+def in_torch_order(problem: Problem, rows: np.typing.NDArray[np.float32]) -> np.typing.NDArray[np.float32]:
+    """torch.nn.LSTM stacks i, f, z, o: the last two change places, one way and the other; else the order is ours."""
+    if problem.cell.name != "LSTM":
+        return rows
+    i, f, third, fourth = np.split(rows, 4)
+    return np.concatenate([i, f, fourth, third])
+
+
+def gradient(leaf: Tensor) -> np.typing.NDArray[np.float32]:
+    """The gradient of a leaf as an array."""
+    assert leaf.grad is not None
+    return leaf.grad.numpy()

@@ -1,0 +1,73 @@
+"""Who is timed: every way to get the same gradients, as something that does one step and tells its gradients."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.problem import Arrays, Problem, spec_text
+from rnnspec import compile_spec
+
+OURS, CALL, PRODUCTS = "rnnspec", "whole call", "products"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """`step` computes loss and gradients once; `gradients` are those of the last step, stacked, if it has any."""
+
+    name: str
+    step: Callable[[], object]
+    gradients: Callable[[], Arrays] | None = None
+
+
+def everyone(problem: Problem) -> list[Peer]:
+    """All that are timed for a problem, ours first."""
+    from benchmarks import in_jax, in_torch
+
+    return [*ours(problem), *in_torch.peers(problem), in_jax.peer(problem), products(problem)]
+
+
+def ours(problem: Problem) -> list[Peer]:
+    """The script at -O1: its work on storage, and the whole `loss_and_gradients` with the copies at its border."""
+    with tempfile.TemporaryDirectory() as folder:
+        np.savez(Path(folder, "data.npz"), X=problem.x[:, :1].swapaxes(0, 1), Y=problem.target[:, :1].swapaxes(0, 1))
+        Path(folder, "benchmark.rnn").write_text(spec_text(problem.cell, problem.size), encoding="utf-8")
+        script = compile_spec(Path(folder, "benchmark.rnn")).load()
+    params = problem.split(problem.params)
+    batch = {name: np.ascontiguousarray(a.swapaxes(0, 1)) for name, a in (("x", problem.x), ("target", problem.target))}
+    p, g = script.views(params), script.Views(np.float32)
+    w = script.prepare(batch, p.vector.dtype)
+
+    def step() -> None:
+        script.forward(p, w)
+        script.backward(p, w, g)
+
+    return [
+        Peer(OURS, step, lambda: problem.join(g.named)),
+        Peer(CALL, lambda: script.loss_and_gradients(params, batch)),
+    ]
+
+
+def products(problem: Problem) -> Peer:
+    """The matrix products of forward and backward alone: what no implementation on this BLAS can do without."""
+    size, W, U = problem.size, problem.params["W"], problem.params["U"]
+    rows, columns = len(W), size.T * size.B
+    x = np.ascontiguousarray(problem.x.swapaxes(1, 2))
+    z, h = np.ones((size.T, rows, size.B), np.float32), np.ones((size.T, size.H, size.B), np.float32)
+    z_flat, x_flat, h_flat = (np.ones((n, columns), np.float32) for n in (rows, size.I, size.H))
+    dW, dU, U_T = np.empty_like(W), np.empty_like(U), np.ascontiguousarray(U.T)
+
+    def step() -> None:
+        np.matmul(W, x, out=z)
+        for zt, ht in zip(z, h, strict=True):
+            np.dot(U, ht, out=zt)
+        for zt, ht in zip(z, h, strict=True):
+            np.dot(U_T, zt, out=ht)
+        np.matmul(z_flat, x_flat.T, out=dW)
+        np.matmul(z_flat, h_flat.T, out=dU)
+
+    return Peer(PRODUCTS, step)

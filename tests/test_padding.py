@@ -1,0 +1,143 @@
+"""What stands behind the end of a sequence changes nothing: no loss, no gradient, no prediction."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from rnnspec.compiler import Compiled, compile_spec
+from rnnspec.verify.compare import Array, compare
+from rnnspec.verify.probe import Probe, longest_lag, probe
+from rnnspec.verify.reference import data_of
+from tests.corpus import LEVELS, SPECS, compiled, model_of
+from tests.fuzz_models import uses_dropout
+
+TOLERANCE = 1e-12
+STEP = 2
+
+SPEC = """
+rnnspec: 1
+data:
+  source: npz("data.npz", arrays=["X", "ids", "length", "label", "out", "Y"])
+inputs:
+  {inputs}
+targets:
+  {target}
+states: {states}
+model: |
+  {model}
+loss: {loss}
+train:
+  optimizer: sgd(lr=0.1)
+  batch: 4
+  steps: 1
+"""
+X = "x: vectors(X, size=4, length=length)"
+CLASS = "label: classes(label, count=3)"
+MODELS = {
+    "a class at every step": {
+        "inputs": "x: one_hot(ids, size=5, length=length)",
+        "target": "out: classes(out, count=3)",
+        "states": "{}",
+        "model": "h[t] = lstm(x[t], units=6)\n  y[t] = W_y @ h[t] + b_y",
+        "loss": "cross_entropy(y[t], out[t])",
+    },
+    "from the end to the start": {
+        "inputs": X,
+        "target": CLASS,
+        "states": "{g: 7}",
+        "model": "h[t] = gru(x[t], units=6, reverse=true)\n  g[t] = tanh(W_g @ h[t-1] + U_g @ g[t-1])\n"
+        "  y = W_y @ concat(g[T], h[T])",
+        "loss": "cross_entropy(y, label)",
+    },
+    "lags, a start and a sum by the mask": {
+        "inputs": X,
+        "target": "Y: values(Y, size=2)",
+        "states": "{h: 6}",
+        "model": "h[0] = b_s\n  h[t] = tanh(W_h @ x[t-1] + U_h @ h[t-2] + b_h)\n"
+        "  s[t] = s[t-1] + mask * (W_s @ h[t])\n  y[t] = dropout(s[t], 0.4)",
+        "loss": "mse(y[t], Y[t])",
+    },
+    "attention over what was": {
+        "inputs": X,
+        "target": CLASS,
+        "states": "{A: [6, 7], h: 6}",
+        "model": "A[t] = 0.9 * A[t-1] + outer(W_v @ x[t], softmax(W_k @ x[t]))\n"
+        "  h[t] = layer_norm(A[t] @ tanh(W_q @ x[t]), g_h, b_h)\n  y = W_y @ h[T]",
+        "loss": "cross_entropy(y, label)",
+    },
+}
+MASKED = [name for name in SPECS if model_of(name).masked]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the data that the models above read."""
+    path, random = tmp_path_factory.mktemp("padding"), np.random.default_rng(0)
+    whole = {name: random.integers(0, 3, shape) for name, shape in (("ids", (9, 5)), ("out", (9, 5)), ("label", 9))}
+    real = {"X": random.standard_normal((9, 5, 4)), "Y": random.standard_normal((9, 5, 2))}
+    np.savez(path / "data.npz", length=np.full(9, 5), **whole, **real)
+    return path
+
+
+@cache
+def inline(case: str, level: int, folder: Path) -> Compiled:
+    """One of the models above, compiled."""
+    path = folder / "model.rnn"
+    path.write_text(SPEC.format(**MODELS[case]), encoding="utf-8")
+    return compile_spec(path, level=level)
+
+
+def padded(made: Compiled, at: Probe, extra: int, seed: int) -> dict[str, Array]:
+    """The same batch with `extra` more steps, and other numbers at every step behind the end of a sequence."""
+    random = np.random.default_rng(seed)
+    batch = dict(at.batch)
+    for item in data_of(made.spec.model):
+        if item.when != "step":
+            continue
+        old = at.batch[item.name]
+        shape = (old.shape[0], old.shape[1] + extra, *old.shape[2:])
+        whole = item.encoding in ("ids", "classes")
+        new = random.integers(0, item.shape[0], shape) if whole else 1e3 * random.standard_normal(shape)
+        valid = np.arange(old.shape[1]) < at.batch["length"][:, None]
+        new[:, : old.shape[1]][valid] = old[valid]
+        batch[item.name] = new
+    return batch
+
+
+def found(script: ModuleType, made: Compiled, at: Probe, batch: dict[str, Array]) -> dict[str, Array]:
+    """Loss and gradients with dropout, and the loss without it."""
+    steps, sequences = max(np.shape(v)[1] for v in batch.values() if np.ndim(v) > 1), len(batch["length"])
+    if uses_dropout(made.spec.model):  # masks are drawn for all steps at once, so they would differ for a longer batch
+        drawn = [mask.copy() for mask in script.dropout_masks(STEP, 50, sequences)]
+        script.dropout_masks = lambda *arguments: [mask[:, : steps if mask.shape[1] > 1 else 1] for mask in drawn]
+    loss, gradients = script.loss_and_gradients(at.params, batch, step=STEP)
+    return {"": np.array(loss), "without dropout": np.array(script.loss(at.params, batch)), **gradients}
+
+
+def nothing_changes(made: Compiled) -> None:
+    """Garbage behind the end, and more of it, gives the same numbers."""
+    model = made.spec.model
+    at = probe(model, 3, max(4, longest_lag(model) + 2), 5)
+    assert len(set(at.batch["length"])) > 2
+    want = found(made.load(), made, at, at.batch)
+    for seed, extra in enumerate((0, 1, 4)):
+        compare(found(made.load(), made, at, padded(made, at, extra, seed)), want, TOLERANCE)
+    shorter = {**at.batch, "length": np.maximum(1, at.batch["length"] - 1)}
+    assert abs(found(made.load(), made, at, shorter)[""] - want[""]) > 1e-6, "the lengths are not seen at all"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", MASKED)
+def test_padding_changes_nothing_in_a_spec(name: str, level: int) -> None:
+    nothing_changes(compiled(name, level))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("case", MODELS)
+def test_padding_changes_nothing_in_a_model(case: str, level: int, folder: Path) -> None:
+    nothing_changes(inline(case, level, folder))

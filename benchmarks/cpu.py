@@ -14,16 +14,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from benchmarks.measure import Case
-from benchmarks.peers import CALL, OURS, PRODUCTS
+from benchmarks.peers import CALL, EAGER, FUSED, JAX, OURS, PRODUCTS
 from benchmarks.startup import command_to_step, spec_to_script
 from benchmarks.targets import Verdict, ratio, verdicts
 
 THREADS = (1, 2)
-COLUMNS = {CALL: "call", "nn": "torch.nn", "eager torch": "eager torch", "jax.jit": "jax.jit", PRODUCTS: "products"}
-"""Columns of ratios, by candidate."""
+COLUMNS = (CALL, FUSED, EAGER, JAX, PRODUCTS)
+"""Candidates that ours is divided by, a column each."""
+WIDTHS = (8, 17, 17, *(13 for _ in COLUMNS), 9)
 
 
 def main() -> int:
@@ -61,30 +61,46 @@ def cpu_model() -> str:
 
 def table(threads: int, quick: bool) -> Iterator[Case]:
     """Measure with so many threads in a process of its own, and print a row for each case."""
-    print(f"\n{threads} thread{'s' * (threads > 1)}: ms, best (median); then ms by those of each other: of the best (of the medians)\n")
-    print(row(["cell", "T, B, I, H", "ms", *COLUMNS.values(), "gradients"]))
-    print(row(["---"] * (len(COLUMNS) + 4)))
+    print(f"\n{threads} thread{'s' * (threads > 1)}\n")
+    print(row(["cell", "T, B, I, H", f"{OURS}, ms", *(f"/ {name}" for name in COLUMNS), "gradients"]))
+    print(row(["---"] * len(WIDTHS)))
     command = [sys.executable, "-m", "benchmarks.worker", str(threads), *(["--quick"] if quick else [])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdout is not None
         for line in worker.stdout:
             case: Case = json.loads(line)
-            print(row(cells(case)), flush=True)
+            print(row(columns(case)), flush=True)
             yield case
     if worker.returncode:
         raise SystemExit(worker.returncode)
 
 
-def row(cells: Sequence[str]) -> str:
+def row(columns: Sequence[str]) -> str:
     """A row of a Markdown table."""
-    widths = [8, 17, 17, *[13] * (len(cells) - 3)]
-    return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
+    return "| " + " | ".join(text.ljust(width) for text, width in zip(columns, WIDTHS, strict=True)) + " |"
 
 
-def cells(case: Case) -> list[str]:
-    """The cells of a case's row."""
+def columns(case: Case) -> list[str]:
+    """What stands in a case's row: the best, and the median in brackets."""
     times = case["times"]
     mine = f"{times[OURS]['best']:.2f} ({times[OURS]['median']:.2f})"
-    found = [next((name for name in times if name == key or name.partition(".")[0] == key), None) for key in COLUMNS]
-    ratios = [beside(case, name) if name else "-" for name in found]
+    ratios = [f"{ratio(case, name):.2f} ({ratio(case, name, 'median'):.2f})" if name in times else "-" for name in COLUMNS]
     return [case["cell"], ", ".join(map(str, case["size"])), mine, *ratios, f"{case['gradient_error']:.0e}"]
+
+
+def waits(script: dict[str, float], step: float) -> str:
+    """How long a person waits."""
+    rows = [f"| spec to script | {name} | {seconds:.3f} |" for name, seconds in script.items()]
+    rows.append(f"| command to first step | elman_char.rnn | {step:.3f} |")
+    return "\n".join(["| from | spec | s |", "| --- | --- | --- |", *rows])
+
+
+def judged(found: Sequence[Verdict]) -> str:
+    """The targets, met or not."""
+    marks = {True: "met", False: "NOT MET"}
+    rows = [f"| {v['target']} | {v['limit']:.2f} | {v['found']:.2f} | {marks[v['met']]} |" for v in found]
+    return "\n".join(["| target | at most | worst | |", "| --- | --- | --- | --- |", *rows])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array, lax
 from jax.nn import sigmoid
 
-from benchmarks.peers import Peer
+from benchmarks.peers import JAX, Peer
 from benchmarks.problem import Arrays, Problem
 
 Leaves = dict[str, Array]
@@ -82,9 +82,9 @@ def peer(problem: Problem) -> Peer:
     arguments = jax.device_put((problem.params, problem.x, problem.target))
 
     def step() -> None:
-        jax.block_until_ready(compiled(*arguments))
+        jax.block_until_ready(compiled(*arguments))  # type: ignore[no-untyped-call]
 
     def gradients() -> Arrays:
         return {name: np.asarray(value) for name, value in compiled(*arguments)[1].items()}
 
-    return Peer("jax.jit", step, gradients)
+    return Peer(JAX, step, gradients)

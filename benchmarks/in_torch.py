@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
-from benchmarks.peers import Peer
-from benchmarks.problem import Arrays, Problem
+from benchmarks.peers import EAGER, FUSED, Peer
+from benchmarks.problem import Array, Arrays, Problem
 
 Leaves = dict[str, Tensor]
 Cell = Callable[[Leaves, Tensor], Tensor]
@@ -19,7 +19,7 @@ Cell = Callable[[Leaves, Tensor], Tensor]
 
 def peers(problem: Problem) -> list[Peer]:
     """The fused layer where there is one, and the cell in eager mode."""
-    return [*([fused(problem)] if problem.cell.name in FUSED else []), eager(problem)]
+    return [*([fused(problem)] if problem.cell.name in LAYERS else []), eager(problem)]
 
 
 def lstm(p: Leaves, x: Tensor) -> Tensor:
@@ -72,13 +72,13 @@ def layer_norm_lstm(p: Leaves, x: Tensor) -> Tensor:
     return torch.stack(states)
 
 
-EAGER: dict[str, Cell] = {"LSTM": lstm, "GRU": gru, "Elman": elman, "LN-LSTM": layer_norm_lstm}
-FUSED: dict[str, type[torch.nn.RNNBase]] = {"LSTM": torch.nn.LSTM, "GRU": torch.nn.GRU, "Elman": torch.nn.RNN}
+CELLS: dict[str, Cell] = {"LSTM": lstm, "GRU": gru, "Elman": elman, "LN-LSTM": layer_norm_lstm}
+LAYERS: dict[str, Callable[[int, int], torch.nn.RNNBase]] = {"LSTM": torch.nn.LSTM, "GRU": torch.nn.GRU, "Elman": torch.nn.RNN}
 
 
 def eager(problem: Problem) -> Peer:
     """A cell written in PyTorch."""
-    cell, scale = EAGER[problem.cell.name], 1 / (problem.size.T * problem.size.B)
+    cell, scale = CELLS[problem.cell.name], 1 / (problem.size.T * problem.size.B)
     x, target = torch.from_numpy(problem.x), torch.from_numpy(problem.target)
     leaves = {name: torch.tensor(value, requires_grad=True) for name, value in problem.params.items()}
 
@@ -87,23 +87,24 @@ def eager(problem: Problem) -> Peer:
             leaf.grad = None
         ((cell(leaves, x) * target).sum() * scale).backward()  # type: ignore[no-untyped-call]
 
-    return Peer("eager torch", step, lambda: {name: gradient(leaf) for name, leaf in leaves.items()})
+    return Peer(EAGER, step, lambda: {name: gradient(leaf) for name, leaf in leaves.items()})
 
 
 def fused(problem: Problem) -> Peer:
     """A layer of torch.nn, with its second bias at zero where our cell has none."""
-    size, kind = problem.size, FUSED[problem.cell.name]
-    layer, scale = kind(size.I, size.H), 1 / (size.T * size.B)
+    size = problem.size
+    layer, scale = LAYERS[problem.cell.name](size.I, size.H), 1 / (size.T * size.B)
+    weights = dict(layer.named_parameters())
     x, target = torch.from_numpy(problem.x), torch.from_numpy(problem.target)
     with torch.no_grad():
         for name, values in to_layer(problem).items():
-            getattr(layer, name).copy_(torch.from_numpy(values))
+            weights[name].copy_(torch.from_numpy(values))
 
     def step() -> None:
         layer.zero_grad()
         ((layer(x)[0] * target).sum() * scale).backward()
 
-    return Peer(f"nn.{kind.__name__}", step, lambda: from_layer(problem, layer))
+    return Peer(FUSED, step, lambda: from_layer(problem, weights))
 
 
 def to_layer(problem: Problem) -> Arrays:
@@ -115,16 +116,16 @@ def to_layer(problem: Problem) -> Arrays:
     return {"weight_ih_l0": params["W"], "weight_hh_l0": params["U"], "bias_ih_l0": params["b"], "bias_hh_l0": second}
 
 
-def from_layer(problem: Problem, layer: torch.nn.RNNBase) -> Arrays:
+def from_layer(problem: Problem, weights: Mapping[str, Tensor]) -> Arrays:
     """Gradients of a layer in our order."""
     names = {"W": "weight_ih_l0", "U": "weight_hh_l0", "b": "bias_ih_l0"}
-    found = {stack: in_torch_order(problem, gradient(getattr(layer, name))) for stack, name in names.items()}
+    found = {stack: in_torch_order(problem, gradient(weights[name])) for stack, name in names.items()}
     if "c" in problem.params:
-        found["c"] = gradient(layer.bias_hh_l0)[-problem.size.H :]
+        found["c"] = gradient(weights["bias_hh_l0"])[-problem.size.H :]
     return found
 
 
-def in_torch_order(problem: Problem, rows: np.typing.NDArray[np.float32]) -> np.typing.NDArray[np.float32]:
+def in_torch_order(problem: Problem, rows: Array) -> Array:
     """torch.nn.LSTM stacks i, f, z, o: the last two change places, one way and the other; else the order is ours."""
     if problem.cell.name != "LSTM":
         return rows
@@ -132,7 +133,7 @@ def in_torch_order(problem: Problem, rows: np.typing.NDArray[np.float32]) -> np.
     return np.concatenate([i, f, fourth, third])
 
 
-def gradient(leaf: Tensor) -> np.typing.NDArray[np.float32]:
+def gradient(leaf: Tensor) -> Array:
     """The gradient of a leaf as an array."""
     assert leaf.grad is not None
     return leaf.grad.numpy()

@@ -12,7 +12,8 @@ import numpy as np
 from benchmarks.problem import Arrays, Problem, spec_text
 from rnnspec import compile_spec
 
-OURS, CALL, PRODUCTS = "rnnspec", "whole call", "products"
+OURS, CALL, FUSED, EAGER, JAX, PRODUCTS = "rnnspec", "whole call", "torch.nn", "eager torch", "jax.jit", "products"
+"""Names of those who are timed."""
 
 
 @dataclass(frozen=True)

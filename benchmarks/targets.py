@@ -4,46 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from benchmarks.measure import Case
-from benchmarks.peers import OURS
-
-EVERY = ()
+from benchmarks.peers import EAGER, FUSED, JAX, OURS
 
 
 @dataclass(frozen=True)
 class Target:
-    """At one thread, our best time over that of `peer` is at most `limit`: for a cell or every one, with so many units."""
+    """At one thread, our best time over that of `peer` is at most `limit`; no cell and no units stand for all of them."""
 
+    cell: str
     peer: str
     limit: float
-    units: Sequence[int] = EVERY
-    cell: str = ""
+    units: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        where = f" with {' and '.join(map(str, self.units))} units" if self.units else " at every size"
-        return f"{self.cell or 'every cell'} / {self.peer}{where}"
+        where = f"H = {', '.join(map(str, self.units))}" if self.units else "every size"
+        return f"{self.cell or 'every cell'} / {self.peer}, {where}"
 
-    def cases(self, cases: Sequence[Case]) -> list[Case]:
-        """Those it speaks of."""
-        return [
-            case
-            for case in cases
-            if case["threads"] == 1
-            and self.peer in case["times"]
-            and case["cell"] == (self.cell or case["cell"])
-            and case["size"][3] in (self.units or case["size"][3:])
-        ]
+    def speaks_of(self, case: Case) -> bool:
+        """Does it say anything of this case?"""
+        chosen = self.cell in ("", case["cell"]) and (not self.units or case["size"][3] in self.units)
+        return chosen and case["threads"] == 1
 
 
 TARGETS = (
-    Target("nn.LSTM", 1.15, (64, 128)),
-    Target("nn.LSTM", 0.95, (256,)),
-    Target("nn.LSTM", 0.9, (512,)),
-    Target("nn.GRU", 0.85),
-    Target("jax.jit", 0.7, (128, 256, 512)),
-    Target("eager torch", 0.5, cell="LN-LSTM"),
+    Target("LSTM", FUSED, 1.15, (64, 128)),
+    Target("LSTM", FUSED, 0.95, (256,)),
+    Target("LSTM", FUSED, 0.9, (512,)),
+    Target("GRU", FUSED, 0.85),
+    Target("LN-LSTM", EAGER, 0.5),
+    Target("", JAX, 0.7, (128, 256, 512)),
 )
 SCRIPT_SECONDS, STEP_SECONDS = 0.15, 2.0
 
@@ -57,15 +49,15 @@ class Verdict(TypedDict):
     met: bool
 
 
-def ratio(case: Case, peer: str) -> float:
-    """Our best time over that of a peer."""
-    return case["times"][OURS]["best"] / case["times"][peer]["best"]
+def ratio(case: Case, peer: str, of: Literal["best", "median"] = "best") -> float:
+    """Our best (or median) time over that of a peer."""
+    return case["times"][OURS][of] / case["times"][peer][of]
 
 
 def verdicts(cases: Sequence[Case], script: dict[str, float], step: float) -> Iterator[Verdict]:
     """Every target that something was measured for; `script` and `step` are seconds."""
     for target in TARGETS:
-        ratios = [ratio(case, target.peer) for case in target.cases(cases)]
+        ratios = [ratio(case, target.peer) for case in cases if target.speaks_of(case)]
         if ratios:
             yield verdict(str(target), target.limit, max(ratios))
     slowest = max(script, key=lambda name: script[name])

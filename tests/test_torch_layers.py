@@ -200,7 +200,7 @@ def test_fifty_steps_of_training(case: Case, optimizer: str, tmp_path: Path, mon
     losses = [event["train/loss"] for event in events if event["event"] == "step"]
     wanted, network = losses_of_torch(case, script, optimizer)
     assert len(losses) == TRAINING_STEPS
-    assert losses[-1] < losses[0]
+    assert np.ptp(losses) > 1e-2
     compare({"losses": np.array(losses)}, {"losses": np.array(wanted)}, TOLERANCE)
     values = {name: p.detach().numpy() for name, p in network.named_parameters() if p.requires_grad}
     compare(case.in_torch(params), values, TOLERANCE)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from rnnspec.frontend import typed
+from rnnspec.passes.operands import Operands
 
-if TYPE_CHECKING:
-    from rnnspec.passes.lower import Lowering
-
-Rule = Callable[["Lowering", typed.Call], int]
+Rule = Callable[[Operands, typed.Call], int]
 
 
 def elementwise(op: str) -> Rule:
@@ -21,7 +18,7 @@ def elementwise(op: str) -> Rule:
 def curve(kind: str) -> Rule:
     """sigmoid and tanh are one operation with a kind for each block of rows, so that one call can serve several gates."""
 
-    def rule(low: Lowering, call: typed.Call) -> int:
+    def rule(low: Operands, call: typed.Call) -> int:
         (value,) = low.arguments(call)
         return low.graph.emit("squash", value, attr=((kind, low.graph[value].shape[0]),))
 
@@ -38,7 +35,7 @@ def constant_of(expr: typed.Expr) -> float | None:
     return None
 
 
-def add(low: Lowering, call: typed.Call) -> int:
+def add(low: Operands, call: typed.Call) -> int:
     """a + b; a plain number becomes part of the operation."""
     a, b = map(constant_of, call.args)
     if b is not None:
@@ -48,7 +45,7 @@ def add(low: Lowering, call: typed.Call) -> int:
     return low.graph.emit("add", *low.matched(*low.arguments(call)))
 
 
-def sub(low: Lowering, call: typed.Call) -> int:
+def sub(low: Operands, call: typed.Call) -> int:
     """a - b; a plain number becomes part of the operation."""
     a, b = map(constant_of, call.args)
     if b is not None:
@@ -58,7 +55,7 @@ def sub(low: Lowering, call: typed.Call) -> int:
     return low.graph.emit("sub", *low.matched(*low.arguments(call)))
 
 
-def mul(low: Lowering, call: typed.Call) -> int:
+def mul(low: Operands, call: typed.Call) -> int:
     """a * b; a plain number becomes part of the operation."""
     a, b = map(constant_of, call.args)
     if b is not None:
@@ -68,7 +65,7 @@ def mul(low: Lowering, call: typed.Call) -> int:
     return low.graph.emit("mul", *low.matched(*low.arguments(call)))
 
 
-def div(low: Lowering, call: typed.Call) -> int:
+def div(low: Operands, call: typed.Call) -> int:
     """a / b; division by a plain number is a scale."""
     b = constant_of(call.args[1])
     if b is not None and b != 0:
@@ -76,7 +73,7 @@ def div(low: Lowering, call: typed.Call) -> int:
     return low.graph.emit("div", *low.matched(*low.arguments(call)))
 
 
-def matmul(low: Lowering, call: typed.Call) -> int:
+def matmul(low: Operands, call: typed.Call) -> int:
     """A @ b; a vector on the left is multiplied by the transpose."""
     a, b = low.arguments(call)
     graph = low.graph
@@ -88,17 +85,17 @@ def matmul(low: Lowering, call: typed.Call) -> int:
     return graph.emit("matmul", a, b, name=name)
 
 
-def outer(low: Lowering, call: typed.Call) -> int:
+def outer(low: Operands, call: typed.Call) -> int:
     """A matrix for each step."""
     return low.graph.emit("outer", *low.together(*low.arguments(call)))
 
 
-def total(low: Lowering, value: int) -> int:
+def total(low: Operands, value: int) -> int:
     """The sum over all features."""
     return low.graph.emit("total", value, attr=1)
 
 
-def size(low: Lowering, value: int) -> int:
+def size(low: Operands, value: int) -> int:
     """How many features a value has."""
     count = 1
     for n in low.graph[value].shape:
@@ -106,17 +103,17 @@ def size(low: Lowering, value: int) -> int:
     return count
 
 
-def mean_of(low: Lowering, value: int) -> int:
+def mean_of(low: Operands, value: int) -> int:
     """The mean over all features."""
     return low.graph.emit("scale", total(low, value), attr=1 / size(low, value))
 
 
-def dot(low: Lowering, call: typed.Call) -> int:
+def dot(low: Operands, call: typed.Call) -> int:
     """The sum of products."""
     return total(low, low.graph.emit("mul", *low.matched(*low.arguments(call))))
 
 
-def chunk(low: Lowering, call: typed.Call) -> int:
+def chunk(low: Operands, call: typed.Call) -> int:
     """The i-th of n equal parts."""
     (value,) = low.arguments(call)
     part, parts = int(str(call.option("part"))), int(str(call.option("parts")))
@@ -124,12 +121,12 @@ def chunk(low: Lowering, call: typed.Call) -> int:
     return low.graph.emit("rows", value, attr=((part - 1) * rows, part * rows))
 
 
-def concat(low: Lowering, call: typed.Call) -> int:
+def concat(low: Operands, call: typed.Call) -> int:
     """Vectors one after another."""
     return low.graph.emit("concat", *low.together(*low.arguments(call)))
 
 
-def select(low: Lowering, call: typed.Call) -> int:
+def select(low: Operands, call: typed.Call) -> int:
     """where(c, a, b); `where(mask, ...)` reads the mask as a condition."""
     values = [low.valid if isinstance(a, typed.Mask) and k == 0 else low.expression(a) for k, a in enumerate(call.args)]
     return low.graph.emit("select", *low.matched(*values))
@@ -138,7 +135,7 @@ def select(low: Lowering, call: typed.Call) -> int:
 def condition(op: str) -> Rule:
     """A comparison, or an operation on conditions."""
 
-    def rule(low: Lowering, call: typed.Call) -> int:
+    def rule(low: Operands, call: typed.Call) -> int:
         logic = op in ("and", "or", "not")
         values = [low.valid if logic and isinstance(a, typed.Mask) else low.expression(a) for a in call.args]
         return low.graph.emit(op, *low.matched(*values))
@@ -146,7 +143,7 @@ def condition(op: str) -> Rule:
     return rule
 
 
-def layer_norm(low: Lowering, call: typed.Call) -> int:
+def layer_norm(low: Operands, call: typed.Call) -> int:
     """Ba, Kiros, Hinton 2016, eq. 4: (v - mean) / sqrt(variance + eps) * g + b."""
     graph, (value, *rest) = low.graph, low.arguments(call)
     eps = float(str(call.option("eps")))
@@ -161,7 +158,7 @@ def layer_norm(low: Lowering, call: typed.Call) -> int:
     return normed
 
 
-def dropout(low: Lowering, call: typed.Call) -> int:
+def dropout(low: Operands, call: typed.Call) -> int:
     """Srivastava et al. 2014, inverted: times 0 or 1/(1-p)."""
     (value,) = low.arguments(call)
     made, place = low.graph[value], int(str(call.option("place")))
@@ -169,7 +166,7 @@ def dropout(low: Lowering, call: typed.Call) -> int:
     return low.graph.emit("mul", value, kept)
 
 
-def cross_entropy(low: Lowering, call: typed.Call) -> int:
+def cross_entropy(low: Operands, call: typed.Call) -> int:
     """-log softmax(prediction) at the class of the target."""
     logits, target = low.arguments(call)
     logits = low.at_time(logits, low.graph[target].time) if low.graph[logits].time == "fixed" else logits
@@ -177,13 +174,13 @@ def cross_entropy(low: Lowering, call: typed.Call) -> int:
     return low.graph.emit("cross_entropy", logits, target, logs, name="step_loss")
 
 
-def mse(low: Lowering, call: typed.Call) -> int:
+def mse(low: Operands, call: typed.Call) -> int:
     """The mean over features of the squared difference."""
     difference = low.graph.emit("sub", *low.matched(*low.arguments(call)), name="difference")
     return mean_of(low, low.graph.emit("square", difference))
 
 
-def mae(low: Lowering, call: typed.Call) -> int:
+def mae(low: Operands, call: typed.Call) -> int:
     """The mean over features of the absolute difference."""
     difference = low.graph.emit("sub", *low.matched(*low.arguments(call)), name="difference")
     return mean_of(low, low.graph.emit("abs", difference))

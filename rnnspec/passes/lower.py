@@ -12,10 +12,11 @@ import re
 from rnnspec.diagnostics import Span
 from rnnspec.frontend import typed
 from rnnspec.ir.graph import Graph
-from rnnspec.ir.ops import OPS, TIMES
+from rnnspec.ir.ops import OPS
 from rnnspec.ir.order import components, depth_first
-from rnnspec.ir.program import Origin, Program, Roots, Shape, Time
+from rnnspec.ir.program import Origin, Program, Roots, Shape
 from rnnspec.passes.functions import FUNCTIONS
+from rnnspec.passes.operands import Operands
 
 
 def lower(model: typed.Model, name: str = "model") -> Program:
@@ -26,12 +27,12 @@ def lower(model: typed.Model, name: str = "model") -> Program:
     return lowering.finish(name)
 
 
-class Lowering:
+class Lowering(Operands):
     """The graph under construction, and what each name of the model has become in it."""
 
     def __init__(self, model: typed.Model) -> None:
+        super().__init__(Graph())
         self.model = model
-        self.graph: Graph = Graph()
         self.equations = {e.name: e for e in model.equations}
         self.starts = {(s.name, s.step): s for s in model.starts}
         self.values: dict[str, int] = {}
@@ -132,31 +133,6 @@ class Lowering:
             return self._shift(expr.name, expr.lag, shape) if expr.lag else self.values[expr.name]
         return FUNCTIONS[expr.function](self, expr)
 
-    def arguments(self, call: typed.Call) -> list[int]:
-        """The values of a call's arguments."""
-        return [self.expression(a) for a in call.args]
-
-    def together(self, *values: int) -> list[int]:
-        """Values at the latest time of any of them."""
-        time = max((self.graph[v].time for v in values), key=TIMES.index)
-        return [self.at_time(v, time) for v in values]
-
-    def matched(self, *values: int) -> list[int]:
-        """Operands of one elementwise operation: at the same time and of the same shape."""
-        shape = next((self.graph[v].shape for v in values if self.graph[v].shape != (1,)), (1,))
-        return [self._as_shape(v, shape) for v in self.together(*values)]
-
-    def at_time(self, value: int, time: Time) -> int:
-        """The same for every sequence, or every step."""
-        return value if self.graph[value].time == time else self.graph.emit("expand", value, attr=time)
-
-    def spread(self, number: int, like: int) -> int:
-        """A number repeated over the shape of another value, at its time."""
-        return self._as_shape(self.at_time(number, self.graph[like].time), self.graph[like].shape)
-
-    def _as_shape(self, value: int, shape: Shape) -> int:
-        return value if self.graph[value].shape == shape else self.graph.emit("spread", value, attr=(1, shape))
-
     # ---- time
     def _shift(self, name: str, lag: int, shape: Shape) -> int:
         if lag < 0 and self.model.masked:
@@ -183,7 +159,7 @@ class Lowering:
             self._at(start.span, f"{name}_start")
             value = self.expression(start.expr)
             self.graph.origin, self.graph.hint = outside
-        return self._as_shape(self.at_time(value, "sequence"), shape)
+        return self.as_shape(self.at_time(value, "sequence"), shape)
 
     def _lead(self, name: str, steps: int, shape: Shape) -> int:
         """v[t + steps] where lengths differ: step by step, so that behind the end of each sequence stand v[T+1], v[T+2] ..."""

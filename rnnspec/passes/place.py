@@ -9,7 +9,6 @@ a buffer, never correctness.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from rnnspec.ir.ops import DATA, ELEMENTWISE, LEAVES, VIEWS, is_condition
 from rnnspec.ir.program import Program, Value

@@ -62,7 +62,7 @@ def cpu_model() -> str:
 def table(threads: int, quick: bool) -> Iterator[Case]:
     """Measure with so many threads in a process of its own, and print a row for each case."""
     print(f"\n{threads} thread{'s' * (threads > 1)}\n")
-    print(row(["cell", "T, B, I, H", f"{OURS}, ms", *(f"/ {name}" for name in COLUMNS), "gradients"]))
+    print(row(["cell", "T, B, I, H", f"{OURS}, ms", *(f"/ {name}" for name in COLUMNS), "error"]))
     print(row(["---"] * len(WIDTHS)))
     command = [sys.executable, "-m", "benchmarks.worker", str(threads), *(["--quick"] if quick else [])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
@@ -85,7 +85,7 @@ def columns(case: Case) -> list[str]:
     times = case["times"]
     mine = f"{times[OURS]['best']:.2f} ({times[OURS]['median']:.2f})"
     ratios = [f"{ratio(case, name):.2f} ({ratio(case, name, 'median'):.2f})" if name in times else "-" for name in COLUMNS]
-    return [case["cell"], ", ".join(map(str, case["size"])), mine, *ratios, f"{case['gradient_error']:.0e}"]
+    return [case["cell"], ", ".join(map(str, case["size"])), mine, *ratios, f"{case['gradient_errors'][EAGER]:.0e}"]
 
 
 def waits(script: dict[str, float], step: float) -> str:

@@ -87,4 +87,4 @@ def peer(problem: Problem) -> Peer:
     def gradients() -> Arrays:
         return {name: np.asarray(value) for name, value in compiled(*arguments)[1].items()}
 
-    return Peer(JAX, step, gradients)
+    return Peer(JAX, step, gradients, tolerance=1e-4)  # over 200 steps its rounding is several times that of the others

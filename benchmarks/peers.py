@@ -18,11 +18,15 @@ OURS, CALL, FUSED, EAGER, JAX, PRODUCTS = "rnnspec", "whole call", "torch.nn", "
 
 @dataclass(frozen=True)
 class Peer:
-    """`step` computes loss and gradients once; `gradients` are those of the last step, stacked, if it has any."""
+    """`step` computes loss and gradients once; `gradients` are those of the last step, stacked, if it has any.
+
+    `tolerance` is how far they may be from ours: norm of the difference, by their norm.
+    """
 
     name: str
     step: Callable[[], object]
     gradients: Callable[[], Arrays] | None = None
+    tolerance: float = 1e-5
 
 
 def everyone(problem: Problem) -> list[Peer]:
@@ -58,7 +62,7 @@ def products(problem: Problem) -> Peer:
     size, W, U = problem.size, problem.params["W"], problem.params["U"]
     rows, columns = len(W), size.T * size.B
     x = np.ascontiguousarray(problem.x.swapaxes(1, 2))
-    z, h = np.ones((size.T, rows, size.B), np.float32), np.ones((size.T, size.H, size.B), np.float32)
+    z, h, dh = (np.ones((size.T, n, size.B), np.float32) for n in (rows, size.H, size.H))
     z_flat, x_flat, h_flat = (np.ones((n, columns), np.float32) for n in (rows, size.I, size.H))
     dW, dU, U_T = np.empty_like(W), np.empty_like(U), np.ascontiguousarray(U.T)
 
@@ -66,8 +70,8 @@ def products(problem: Problem) -> Peer:
         np.matmul(W, x, out=z)
         for zt, ht in zip(z, h, strict=True):
             np.dot(U, ht, out=zt)
-        for zt, ht in zip(z, h, strict=True):
-            np.dot(U_T, zt, out=ht)
+        for zt, dht in zip(z, dh, strict=True):
+            np.dot(U_T, zt, out=dht)
         np.matmul(z_flat, x_flat.T, out=dW)
         np.matmul(z_flat, h_flat.T, out=dU)
 

@@ -186,19 +186,20 @@ class Lowering(Operands):
     def finish(self, name: str) -> Program:
         """Add the loss and gather the roots."""
         self._keep_leads()
+        outputs = self._outputs()  # before the loss: to predict, a script runs up to it
         self._at(self.model.loss_span, "loss")
         value = self.expression(self.model.loss)
         if self.graph[value].time == "fixed":
             value = self.at_time(value, "sequence")
-        time = self.graph[value].time
-        share = self.graph.leaf("share", "share", (1,), time)
+        share = self.graph.leaf("share", "share", (1,), self.graph[value].time)
         loss = self.graph.emit("mean_loss", value, share, name="loss")
-        read: dict[str, int] = {}
-        for expr in (self.model.loss, *(m.expr for m in self.model.metrics)):
-            for node in typed.walk(expr):
-                if isinstance(node, typed.Read | typed.Last) and node.name in self.equations:
-                    read[node.name] = self._computed(node.name)
-        return self.graph.finish(name, Roots(loss, tuple(read.items())))
+        return self.graph.finish(name, Roots(loss, outputs))
+
+    def _outputs(self) -> tuple[tuple[str, int], ...]:
+        """The variables that loss and metrics read."""
+        nodes = [n for e in (self.model.loss, *(m.expr for m in self.model.metrics)) for n in typed.walk(e)]
+        names = [n.name for n in nodes if isinstance(n, typed.Read | typed.Last) and n.name in self.equations]
+        return tuple((name, self._computed(name)) for name in dict.fromkeys(names))
 
     def _computed(self, name: str) -> int:
         """A variable that the script can hand out: with storage of its own."""

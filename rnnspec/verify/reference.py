@@ -174,8 +174,10 @@ class Run:
         return found
 
     def _start(self, name: str, step: int) -> Array:
-        expr = self.starts.get((name, step))
-        return self._zeros(name) if expr is None else self.value(expr)
+        expr, zeros = self.starts.get((name, step)), self._zeros(name)
+        if expr is None:
+            return zeros
+        return self.functions["add"](*_aligned([zeros, self.value(expr)]))  # a number starts all features alike
 
     def _zeros(self, name: str) -> Array:
         return self.array(np.zeros((1, *self.model.shape_of(name))))

@@ -15,7 +15,7 @@ from rnnspec.frontend.functions import FUNCTIONS, RESERVED, Part, functions_of
 from rnnspec.frontend.schema import KEYS, SECTIONS
 from rnnspec.frontend.schema import REQUIRED as REQUIRED_SECTIONS
 from rnnspec.frontend.settings import SETTINGS
-from rnnspec.reference import CELLS, PAGES, description
+from rnnspec.commands.reference import CELLS, PAGES, description
 
 PAGE = Path(__file__).parent / "reference.md"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from rnnspec import __version__
-from rnnspec.exit_codes import FAILED, INTERRUPTED, NOT_PROVEN, OK
+from rnnspec.commands.exit_codes import FAILED, INTERRUPTED, NOT_PROVEN, OK
 
 if TYPE_CHECKING:
     from rnnspec.compiler import Compiled
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left: say no more
         code = FAILED
     except Exception as problem:
-        from rnnspec import trouble
+        from rnnspec.commands import trouble
 
         code, text = trouble.explain(problem, words)
         click.echo(text, err=True)
@@ -116,7 +116,7 @@ def new_command(file: Path) -> int:
     Example:
       rnnspec new example.rnn
     """
-    from rnnspec import new
+    from rnnspec.commands import new
 
     new.new(file)
     click.echo(f"wrote {file}: read it, then `rnnspec run {file}`")
@@ -136,7 +136,7 @@ def check(spec: Path, overrides: tuple[str, ...], verbose: bool, form: str) -> i
       rnnspec check model.rnn -v
       rnnspec check model.rnn dims.H=256 --format json
     """
-    from rnnspec import report
+    from rnnspec.commands import report
     from rnnspec.frontend.check import check as check_spec
 
     checked, diagnostics = check_spec(spec, overrides)
@@ -217,7 +217,7 @@ def verify(spec: Path, overrides: tuple[str, ...], against: tuple[str, ...], lev
       rnnspec verify model.rnn
       rnnspec verify model.rnn --against complex-step,torch
     """
-    from rnnspec import report
+    from rnnspec.commands import report
 
     if "torch" in against:
         require_torch()
@@ -251,7 +251,7 @@ def run(spec: Path, overrides: tuple[str, ...], out: Path | None, seed: int | No
       rnnspec run model.rnn train.optimizer.lr=3e-3 dims.H=256
       rnnspec run model.rnn --out runs/wide --seed 7
     """
-    from rnnspec import launch
+    from rnnspec.commands import launch
 
     compiled = compile_and_warn(spec, overrides)
     return launch.launch(compiled, spec, overrides, out, seed, check_gradient=not no_verify)
@@ -283,7 +283,7 @@ def show_command(spec: Path, overrides: tuple[str, ...], stage: str, level: int)
       rnnspec show model.rnn --stage optimised
       rnnspec show model.rnn --stage script -O0
     """
-    from rnnspec import show
+    from rnnspec.commands import show
 
     click.echo(show.stage(spec, overrides, stage, level).rstrip("\n"))
     return OK
@@ -297,7 +297,7 @@ def functions() -> int:
     Example:
       rnnspec functions
     """
-    from rnnspec import reference
+    from rnnspec.commands import reference
 
     click.echo(reference.functions())
     return OK
@@ -313,7 +313,7 @@ def cells(name: str | None) -> int:
       rnnspec cells
       rnnspec cells lstm
     """
-    from rnnspec import reference
+    from rnnspec.commands import reference
 
     text = reference.cells() if name is None else reference.cell(name)
     click.echo(text.rstrip("\n"))
@@ -329,7 +329,7 @@ def explain(code: str) -> int:
     Example:
       rnnspec explain E0301
     """
-    from rnnspec import reference
+    from rnnspec.commands import reference
 
     click.echo(reference.explanation(code))
     return OK

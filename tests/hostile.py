@@ -42,6 +42,12 @@ def good(old: str, new: str) -> bytes:
     return GOOD.replace(old, new).encode("utf-8")
 
 
+def with_cell(inputs: str, equation: str) -> bytes:
+    """The good spec with a cell `c`, and a layer of it."""
+    cell = f"{{args: {{n: int}}, inputs: [{inputs}], states: {{h: n}}, output: h, equations: '{equation}'}}"
+    return good("model: |", f"cells:\n  c: {cell}\nmodel: |\n  k[t] = c(x[t], n=3)")
+
+
 def aliases(levels: int) -> str:
     """Each level repeats the one before nine times: nine to the power of `levels` values."""
     lines = ["a0: &a0 [x]"] + [f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]" for k in range(1, levels + 1)]
@@ -154,7 +160,7 @@ EQUATIONS = {
     "a sum of 10,000 terms": good(EQUATION, " + ".join(["b_h"] * 10_000)),
     "nested brackets behind a name": good("h[t-1]", "h" + "[h" * 5000 + "]" * 5000),
     "nested brackets on the left": good("h[t] =", "h" + "[h" * 5000 + "]" * 5000 + " ="),
-    "a call of 10,000 arguments": good(EQUATION, "concat(" + "x[t], " * 10_000 + "x[t])"),
+    "a call of 3,000 arguments": good(EQUATION, "concat(" + "x[t], " * 3000 + "x[t])"),
     "a name of 50,000 letters": good(EQUATION, "W_" + "h" * 50_000 + " @ x[t]"),
     "letters of another script": good(EQUATION, "W_h @ \u0445[t]"),
     "a ligature": good(EQUATION, "W_\ufb01 @ x[t]"),
@@ -162,14 +168,8 @@ EQUATIONS = {
     "an attribute of Python": good(EQUATION, "x.__class__.__mro__"),
     "a dunder": good(EQUATION, "__import__(1)"),
     "a call of Python": good(EQUATION, 'eval("1")'),
-    "a cell that calls itself": good(
-        "model: |",
-        "cells:\n  c: {args: {n: int}, inputs: [u], states: {h: n}, output: h, equations: 'h[t] = c(u[t], n=n)'}\nmodel: |",
-    ),
-    "a mapping among the inputs of a cell": good(
-        "model: |",
-        "cells:\n  c: {args: {n: int}, inputs: [{a: b}], states: {h: n}, output: h, equations: 'h[t] = u[t]'}\nmodel: |",
-    ),
+    "a cell that calls itself": with_cell("u", "h[t] = c(u[t], n=n)"),
+    "a mapping among the inputs of a cell": with_cell("{a: b}", "h[t] = u[t]"),
 }
 
 HOSTILE = {

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from rnnspec import cli, compiler, launch
-from rnnspec.reference import PAGES
+from rnnspec.commands.reference import PAGES
 
 ROOT = Path(__file__).parent.parent
 

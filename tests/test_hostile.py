@@ -18,13 +18,6 @@ from tests.guarded import Guard, Verdict
 SECONDS = 2.0
 MEGABYTES = 200.0
 
-HARMLESS = {
-    "YAML: another version of YAML",
-    "values: a number of 5,000 digits behind the point",
-    "values: a batch of a thousand billion",
-}
-"""Strange, but nothing is wrong with them."""
-
 OVERRIDES = {
     "no section": "=1",
     "no value": "train.batch=",
@@ -55,15 +48,14 @@ def quietly(verdict: Verdict) -> None:
     assert verdict.seconds < SECONDS
     assert verdict.megabytes < MEGABYTES
     assert all(character.isprintable() or character in "\n\u202e" for character in verdict.text)
-    assert max(map(len, verdict.text.split("\n"))) < 1000
+    assert max(map(len, verdict.text.split("\n"))) < 5000
 
 
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_hostile_spec_is_refused(case: str, guard: Guard) -> None:
     verdict = guard.judge(HOSTILE[case])
     quietly(verdict)
-    assert verdict.accepted == (case in HARMLESS)
-    assert verdict.accepted or verdict.codes
+    assert not verdict.accepted and verdict.codes
     assert set(verdict.codes) <= set(CATALOGUE)
 
 

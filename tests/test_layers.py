@@ -13,7 +13,6 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rnnspec"
 
 LAYERS = {
-    "exit_codes": -1,
     "catalogue": -1,
     "diagnostics": 0,
     "ir": 1,
@@ -24,16 +23,10 @@ LAYERS = {
     "verify": 2,
     "run": 2,
     "compiler": 3,
-    "report": 3,
-    "new": 3,
-    "resolved": 4,
-    "reference": 4,
-    "trouble": 3,
-    "show": 4,
-    "launch": 5,
-    "cli": 6,
+    "commands": 4,
+    "cli": 5,
     "__init__": -2,
-    "__main__": 7,
+    "__main__": 6,
 }
 """A part imports parts of lower layers only; two parts of one layer do not know each other."""
 
@@ -140,4 +133,4 @@ def test_the_command_line_loads_nothing_heavy() -> None:
 
 
 def test_a_run_needs_neither_torch_nor_rich_until_it_draws() -> None:
-    assert not loaded("import rnnspec.launch, rnnspec.verify.certificate") & {"torch", "rich"}
+    assert not loaded("import rnnspec.commands.launch, rnnspec.verify.certificate") & {"torch", "rich"}

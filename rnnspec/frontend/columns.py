@@ -73,7 +73,11 @@ def largest(source: Setting, column: str) -> int | None:
 
 def _file(source: Setting) -> Path:
     path = Path(str(source["path"]))
-    if "\0" in str(path) or not path.is_file():
+    try:
+        found = "\0" not in str(path) and path.is_file()
+    except OSError as error:  # such as a name that is too long
+        raise Unusable(f"the data file `{path.name[:40]}` cannot be read", error.strerror) from None
+    if not found:
         note = "the names of data files are relative to the folder of the spec"
         raise Unusable(f"the data file `{path.name}` does not exist", note)
     return path

@@ -32,6 +32,15 @@ class Option:
     whole: bool = False
     words: tuple[str, ...] = ()  # the texts that are allowed, for an option that is no number
 
+    @property
+    def signature(self) -> str:
+        """How it is given: `p`, `eps=1e-05`, or `[shared="time"]` where it is a word that may be left out."""
+        if self.required:
+            return self.name
+        if self.default is None:
+            return f'[{self.name}="{"|".join(self.words)}"]'
+        return f"{self.name}={self.default}"
+
 
 @dataclass(frozen=True)
 class Function:
@@ -48,16 +57,12 @@ class Function:
 
     @property
     def signature(self) -> str:
-        """How it is called, such as `layer_norm(v, g, b, eps=1e-05)`."""
+        """How it is called, such as `layer_norm(v, [g], [b], eps=1e-05)`."""
         first = len(self.values) - self.optional
         parts = [*self.values[:first], *(f"[{value}]" for value in self.values[first:])]
         parts += ["..."] if self.variadic else []
-        parts += [o.name if o.required else f"{o.name}={_written(o.default)}" for o in self.options]
+        parts += [option.signature for option in self.options]
         return f"{self.name}({', '.join(parts)})"
-
-
-def _written(default: float | str | None) -> str:
-    return f'"{default}"' if isinstance(default, str) else "none" if default is None else str(default)
 
 
 def _curves() -> Iterator[Function]:

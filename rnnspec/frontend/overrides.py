@@ -19,6 +19,7 @@ from rnnspec.frontend.source import Mapping, Node, Scalar, plain_scalar
 from rnnspec.frontend.syntax import CallNode, Named, RefNode
 
 PATH = re.compile(r"[^=\s]+")
+MOST_DOTS = 20
 INSTEAD = {"train.steps": "epochs", "train.epochs": "steps"}
 
 
@@ -34,7 +35,7 @@ class Overrides:
         """Apply one override, such as `train.batch=64`."""
         source = Source("command line", text)
         path, equals, value = text.partition("=")
-        if not equals or not PATH.fullmatch(path) or not value.strip():
+        if not equals or not PATH.fullmatch(path) or path.count(".") > MOST_DOTS or not value.strip():
             message, help = "an override is written `section.key=value`", "write for example `train.batch=64`"
             self.problems.append(problem("E0005", message, Span(source, 0, len(text)), help=help))
             return

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
 from rnnspec.frontend.schema import KEYS, Fields, read_fields
@@ -172,10 +173,10 @@ class Declarations:
         return problem("E0501", f"no parameter matches `{written}`", item.span, help=help, note=note)
 
     def _check_contradiction(self, name: str, attribute: str) -> None:
-        first, *rest = [*self.about(name, attribute), None]
-        second = rest[0] if rest else None
-        if first is None or second is None or first.rank != second.rank:
+        about = self.about(name, attribute)
+        if len(about) < 2 or about[0].rank != about[1].rank:
             return
+        first, second = about[:2]
         message = f"two keys set `{attribute}` of `{name}`, and neither is more specific"
         others = [(first.span, "this one and")]
         help = f"write a key for `{name}` itself"
@@ -185,13 +186,13 @@ class Declarations:
         """A parameter with everything said about it, or by default."""
         init = self.attribute(name, "init")
         known = {key: self.attribute(name, key) for key in ("l1", "l2", "max_norm", "lr_scale", "trainable")}
-        given = {key: value for key, value in known.items() if value is not None}
+        given: dict[str, Any] = {key: value for key, value in known.items() if value is not None}
         setting = init if isinstance(init, Setting) else default_init(name, shape)
         if setting.name in MATRICES_ONLY and len(shape) != 2:
             where = self.about(name, "init")[0].values["init"][1]
             message = f"`{setting.name}` needs a matrix, but `{name}` is {'a vector' if shape else 'a number'}"
             self.problems.append(problem("E0505", message, setting.span or where))
-        return ParameterInfo(name, shape, setting, implicit=implicit, span=span, **given)  # type: ignore[arg-type]
+        return ParameterInfo(name, shape, setting, implicit=implicit, span=span, **given)
 
 
 def default_init(name: str, shape: Shape) -> Setting:

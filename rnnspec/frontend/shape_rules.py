@@ -17,6 +17,8 @@ from rnnspec.frontend.text import SYMBOLS
 from rnnspec.frontend.typed import Call, Expr
 
 NEVER_BROADCAST = "sizes are never broadcast, except a single number with anything"
+MOST_SHOWN = 8
+"""A longer sum is not written out in a message."""
 
 
 class Outcome(IntEnum):
@@ -248,7 +250,8 @@ def concat(case: Case, guess: bool) -> Outcome:
     values = [part.value for part in parts if part.value is not None]
     missing = [part for part in parts if part.value is None]
     if not missing:
-        origin = Origin(written(case.call), f"{' + '.join(map(str, values))} = {sum(values)}")
+        parts_said = " + ".join(map(str, values)) if len(values) <= MOST_SHOWN else f"{len(values)} parts"
+        origin = Origin(written(case.call), f"{parts_said} = {sum(values)}")
         return _add_up(case, total, Size(sum(values), None, origin))
     if len(missing) == 1 and total.value is not None:
         return _add_up(case, missing[0], Size(total.value - sum(values)))

@@ -152,7 +152,7 @@ class Equation:
 
 @dataclass(frozen=True)
 class Start:
-    """An initial value: step 0 is `v[0]`, step -1 is `v[-1]`; steps 1, 2 stand for `v[T+1]`, `v[T+2]` of a backward recurrence."""
+    """An initial value: step 0 is `v[0]`, -1 is `v[-1]`; 1 and 2 stand for `v[T+1]`, `v[T+2]` of a backward recurrence."""
 
     name: str
     step: int

@@ -85,9 +85,8 @@ class Graph:
         return self.count
 
     def _simpler(self, op: str, args: tuple[int, ...], attr: Any, name: str | None) -> int | None:
-        if op in COMMUTATIVE or op == "concat":
-            if len(args) == 1:
-                return args[0]
+        if (op in COMMUTATIVE or op == "concat") and len(args) == 1:
+            return args[0]
         if op == "rows":
             return self._simpler_rows(args[0], attr)
         if op == "transpose" and self.values[args[0]].op == "transpose":

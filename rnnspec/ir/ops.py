@@ -170,6 +170,8 @@ CONDITIONS = frozenset({"valid", "less", "less_equal", "greater", "greater_equal
 DATA = frozenset({"input", "ids", "mask", "valid", "share", "dropout"})
 SUMS = frozenset({"mean_loss", "outer_sum", "batch_sum", "time_sum", "lookup_sum"})
 """Sums over steps: they can grow step by step and are complete behind the loop."""
+WHOLE = frozenset({"last", "step_at"})
+"""Read a value when all its steps exist."""
 GROUPED = frozenset({"total", "inv_rms"})
 
 

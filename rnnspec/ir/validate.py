@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from rnnspec.ir.ops import LEAVES, OPS, VIEWS, infer
-from rnnspec.ir.order import recurrences
-from rnnspec.ir.program import Program
+from collections.abc import Iterator
+
+from rnnspec.ir.ops import LEAVES, OPS, SUMS, VIEWS, WHOLE, infer
+from rnnspec.ir.order import now_args, recurrences
+from rnnspec.ir.program import Program, Value
 
 
 def validate(program: Program) -> None:
-    """Raise ValueError unless the program is well formed: operands exist, shapes and times fit, cycles pass through shifts."""
+    """Raise ValueError unless the program is well formed.
+
+    Operands exist and stand before their readers, shapes and times fit, cycles pass through shifts, a gradient has the shape
+    of its parameter; and in blocks, everything is computed before it is read.
+    """
     seen: set[int] = set()
     for i, value in program.values.items():
         if value.id != i or value.op not in OPS:
@@ -16,7 +22,7 @@ def validate(program: Program) -> None:
         missing = [a for a in value.args if a not in program.values]
         if missing:
             raise ValueError(f"{value}: operand {missing[0]} does not exist")
-        late = [a for a in (value.args[1:] if value.op == "shift" else value.args) if a not in seen]
+        late = [a for a in now_args(value) if a not in seen]
         if late:
             raise ValueError(f"{value}: operand {late[0]} comes later")
         if value.op not in LEAVES | {"shift"}:
@@ -24,8 +30,16 @@ def validate(program: Program) -> None:
             if expected != (value.shape, value.time):
                 raise ValueError(f"{value}: should be {expected}")
         seen.add(i)
+    _check_gradients(program)
     _check_directions(program)
     _check_blocks(program)
+
+
+def _check_gradients(program: Program) -> None:
+    for parameter, gradient in program.roots.gradients:
+        a, b = program.values[parameter], program.values[gradient]
+        if (a.shape, a.time) != (b.shape, b.time):
+            raise ValueError(f"{b}: not a gradient of {a}")
 
 
 def _check_directions(program: Program) -> None:
@@ -42,3 +56,26 @@ def _check_blocks(program: Program) -> None:
     computed = [i for i, v in program.values.items() if v.op not in LEAVES | VIEWS]
     if sorted(placed) != sorted(computed):
         raise ValueError("blocks must hold every computed value once")
+    complete: set[int] = set()
+    for block in program.blocks:
+        here: set[int] = set()
+        for item in block.ids:
+            for read, lag in _reads(program, item):
+                whole = program.values[item].op in WHOLE or program.values[read].op in SUMS
+                passed = read in block.ids and block.direction * lag > 0
+                inside = (read in here and (lag == 0 or block.kind == "map")) or passed
+                if read not in complete and (not inside or (whole and block.kind == "loop")):
+                    raise ValueError(f"{program.values[item]}: reads {program.values[read]} before it is computed")
+            here.add(item)
+        complete |= here
+
+
+def _reads(program: Program, item: int, lag: int = 0) -> Iterator[tuple[int, int]]:
+    """The computed values that a value reads, views looked through, and how many steps back."""
+    value = program.values[item]
+    for number, arg in enumerate(value.args):
+        back = lag + value.attr if value.op == "shift" and number == 0 else lag
+        if program.values[arg].op in VIEWS:
+            yield from _reads(program, arg, back)
+        elif program.values[arg].op not in LEAVES:
+            yield arg, back

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from rnnspec.ir.ops import LEAVES, SUMS, VIEWS
+from rnnspec.ir.ops import LEAVES, SUMS, VIEWS, WHOLE
 from rnnspec.ir.order import depth_first, recurrences, sort_values
 from rnnspec.ir.program import Block, Program, Value
-
-WHOLE = {"last", "step_at"}  # read a value when all its steps exist
 
 
 def schedule(program: Program) -> Program:

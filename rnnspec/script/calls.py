@@ -302,7 +302,7 @@ def _timed(o: Operands, value: Value) -> bool:
 
 HELPERS = {
     "columns": '''def columns(a, out):
-    """All steps and sequences as columns: (time, rows, batch) becomes (rows, time, batch), a few steps at a time for the cache."""
+    """(time, rows, batch) becomes (rows, time, batch): all steps as columns, a few at a time for the cache."""
     for t in range(0, len(a), 4):
         copyto(out[:, t : t + 4], a[t : t + 4].transpose(1, 0, 2))''',
 }

@@ -159,7 +159,7 @@ class FastPrinter:
         return CALLS[value.op](self.operands, value, out, args)
 
     def _groups(self, value: Value) -> int:
-        """How many groups of rows an elementwise operation works on: more than one if a number of each is repeated over them."""
+        """How many groups of rows an operation works on, where a number of each is repeated over them."""
         if value.op not in ELEMENTWISE and value.op != "copy":
             return 0
         spreads = [self.values[a].attr[0] for a in value.args if self.values[a].op == "spread"]

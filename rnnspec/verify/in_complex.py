@@ -18,7 +18,7 @@ from rnnspec.frontend.typed import Model
 from rnnspec.verify.reference import Array, Library, Reference, State, data_of
 
 STEP = 1e-30
-CHUNK = 2_000_000
+CHUNK = 500_000
 """Numbers that may be moved in one go."""
 
 

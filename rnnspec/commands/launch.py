@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnnspec import report
+from rnnspec.commands import report
+from rnnspec.commands.exit_codes import FAILED, INTERRUPTED, NOT_PROVEN, OK
+from rnnspec.commands.resolved import resolve
 from rnnspec.compiler import Compiled
-from rnnspec.exit_codes import FAILED, INTERRUPTED, NOT_PROVEN, OK
 from rnnspec.frontend.typed import Spec
-from rnnspec.resolved import resolve
 from rnnspec.run import folder, summary
 from rnnspec.run.train import Job, train
 

@@ -9,8 +9,8 @@ import click
 
 from rnnspec.catalogue import CATALOGUE
 from rnnspec.catalogue.running import RUNNING
+from rnnspec.commands.report import aligned
 from rnnspec.diagnostics import suggest
-from rnnspec.report import aligned
 
 PAGES = CATALOGUE | RUNNING
 CELLS = Path(__file__).parent / "frontend" / "cells"

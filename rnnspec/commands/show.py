@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rnnspec.commands.report import table
 from rnnspec.compiler import compile_spec, programs
 from rnnspec.diagnostics import Diagnostic, SpecError
 from rnnspec.frontend.check import check
@@ -15,7 +16,6 @@ from rnnspec.frontend.text import text
 from rnnspec.frontend.typed import Spec
 from rnnspec.ir.program import Program
 from rnnspec.ir.text import text as program_text
-from rnnspec.report import table
 
 AFTER = {"ir": "simplify", "gradient": "simplify gradient"}
 """The pass behind which a stage is shown; `optimised` is the last one of its level."""

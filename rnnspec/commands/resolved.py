@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rnnspec.commands.report import call_text
 from rnnspec.frontend.overrides import apply_overrides
 from rnnspec.frontend.source import Mapping, Node, Scalar, load, read_yaml
 from rnnspec.frontend.typed import Data, Monitor, ParameterInfo, Spec, Train
-from rnnspec.report import call_text
 
 AS_WRITTEN = ("dims", "states", "cells", "model", "loss", "metrics")
 PLAIN = re.compile(r"[A-Za-z0-9](?!.*(: |:\Z| #|\s\Z|\n|\t)).*\Z")

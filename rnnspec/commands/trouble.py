@@ -8,8 +8,8 @@ import traceback
 from collections.abc import Sequence
 
 from rnnspec import __version__
+from rnnspec.commands.exit_codes import BAD_SPEC, FAILED, INTERNAL
 from rnnspec.diagnostics import SpecError
-from rnnspec.exit_codes import BAD_SPEC, FAILED, INTERNAL
 
 
 def explain(problem: Exception, words: Sequence[str]) -> tuple[int, str]:

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from rnnspec import cli, compiler, launch
+from rnnspec import cli, compiler
+from rnnspec.commands import launch
 from rnnspec.commands.reference import PAGES
 
 ROOT = Path(__file__).parent.parent

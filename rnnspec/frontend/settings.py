@@ -108,14 +108,18 @@ SETTINGS: dict[str, dict[str, Row]] = {
             columns("columns"),
             choice("normalize", "none", "zscore"),
         ),
-        "npz": row("arrays; the first axis is the sequence, the second time where there is one", path("path"), columns("arrays")),
+        "npz": row(
+            "arrays; the first axis is the sequence, the second time where there is one",
+            path("path"),
+            columns("arrays"),
+        ),
         "adding": row(
             "add the two marked numbers: columns `x` (two numbers per step) and `y` (one per sequence)",
             whole("length", allowed=Range(2, 1_000_000)),
             SEQUENCES,
         ),
         "copy_task": row(
-            "say `length` symbols again after `delay` blanks, at a signal: columns `ids` and `out`, classes below `symbols` + 2",
+            "say `length` symbols again, `delay` blanks later: columns `ids` and `out`, classes below `symbols` + 2",
             SYMBOLS,
             whole("length", 10),
             whole("delay", 20, FROM_ZERO),

@@ -13,7 +13,7 @@ from rnnspec.commands.report import aligned
 from rnnspec.diagnostics import suggest
 
 PAGES = CATALOGUE | RUNNING
-CELLS = Path(__file__).parent / "frontend" / "cells"
+CELLS = Path(__file__).parent.parent / "frontend" / "cells"
 
 
 def functions() -> str:

@@ -154,7 +154,7 @@ class Names:
     ) -> Expr | None:
         args = [self.value(operand, scope, place, outermost) for operand in nodes]
         if name in ("and", "or", "not"):
-            self._need_conditions(args, nodes, f"`{name}` joins conditions", scope)
+            args = self._conditions(args, nodes, f"`{name}` joins conditions", scope)
         else:
             self._refuse_conditions(args, nodes, scope)
         return made(name, args, node.span)
@@ -178,18 +178,26 @@ class Names:
         args = [self.value(arg, scope, place) for arg in arguments.values]
         nodes = list(arguments.values)
         if node.name == "where":
-            self._need_conditions(args[:1], nodes[:1], "the first argument of `where` must be a condition", scope)
             self._refuse_conditions(args[1:], nodes[1:], scope)
+            args[:1] = self._conditions(args[:1], nodes[:1], "the first argument of `where` must be a condition", scope)
         else:
             self._refuse_conditions(args, nodes, scope)
         return made(node.name, args, node.span, arguments.options)
 
     # ---- conditions
-    def _need_conditions(self, args: list[Expr | None], nodes: list[Node], message: str, scope: Scope) -> None:
+    def _conditions(
+        self, args: list[Expr | None], nodes: list[Node], message: str, scope: Scope
+    ) -> list[Expr | None]:
+        """Arguments that must be conditions; `mask` counts as `mask > 0`."""
+        found: list[Expr | None] = []
         for arg, node in zip(args, nodes, strict=True):
-            if arg is not None and not is_condition(arg) and not isinstance(arg, Mask):
+            if isinstance(arg, Mask):
+                arg = made("greater", [arg, Number(0.0, node.span)], node.span)
+            elif arg is not None and not is_condition(arg):
                 help = f"compare it, for example `{node.span.text} > 0`"
                 self.problems.append(scope.problem("E0209", message, node.span, help=help))
+            found.append(arg)
+        return found
 
     def _refuse_conditions(self, args: list[Expr | None], nodes: list[Node], scope: Scope) -> None:
         for arg, node in zip(args, nodes, strict=True):

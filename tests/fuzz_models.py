@@ -17,6 +17,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -55,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     began = time.monotonic()
     for seed in range(chosen.seed, chosen.seed + chosen.n):
         try:
-            check_model(seed, chosen.level, chosen.torch_every)
+            check_sketch(random_sketch(random.Random(seed)), seed, chosen.level, seed % chosen.torch_every == 0)
             counts["right"] += 1
         except IllConditioned:
             counts["right, but ill-conditioned"] += 1
@@ -67,9 +68,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if counts["wrong"] or sum(counts.values()) != chosen.n else 0
 
 
-def check_model(seed: int, levels: list[int], torch_every: int) -> None:
-    """Check one random model; raises what is wrong with it."""
-    sketch = random_sketch(random.Random(seed))
+def check_sketch(sketch: Sketch, seed: int, levels: Sequence[int] = (0, 1), with_torch: bool = False) -> None:
+    """Check one model at the probe of a seed; raises what is wrong with it."""
     with tempfile.TemporaryDirectory() as folder:
         path = sketch.write(Path(folder))
         compiled = {level: compile_spec(path, level=level) for level in levels}
@@ -90,7 +90,7 @@ def check_model(seed: int, levels: list[int], torch_every: int) -> None:
     except GradientMismatch:
         agree(results, reference, conditioning(model, first, masks, want))
         raise IllConditioned from None
-    if seed % torch_every == 0:
+    if with_torch:
         conditioning(model, first, masks, want)
 
 

@@ -123,6 +123,26 @@ def test_sizes_travel_backwards_through_parts() -> None:
     assert parameter(model, "W_h").shape == (18, 5)
 
 
+@pytest.mark.parametrize(
+    "right",
+    [
+        "-0.5 * h[t] - -2 * b_y",
+        "(-0.5) ** 2 * h[t] ** -2",
+        "-h[t] ** 2 / (h[t] / b_y)",
+        "h[t] - (b_y - x[t]) + (b_y + x[t])",
+        "(W_a @ W_b.T).T @ (W_c @ h[t])",
+        "where(not (h[t] > 1 or h[t] < -1) and mask > 0, h[t], -(-x[t]))",
+        'dropout(layer_norm(h[t], g_h, b_y, eps=0.1), 0.5, shared="time")',
+        "sum(outer(h[t], h[t])) * chunk(concat(h[t], x[t]), 2, 2)",
+    ],
+)
+def test_the_text_of_an_expression_means_the_same(right: str) -> None:
+    lines = ["h[t] = tanh(W_h @ x[t])", f"y[t] = {right}"]
+    params = "{W_a: {shape: [5, 5]}, W_b: {shape: [5, 5]}}" if "W_a" in right else None
+    model = model_of(*lines, states=None, params=params)
+    assert model_of(*shown(model), states=None, params=params).equations == model.equations
+
+
 # ------------------------------------------------------------------ time
 
 

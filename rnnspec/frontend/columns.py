@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +14,15 @@ from typing import cast
 import numpy as np
 from numpy.lib import format as npy
 
-from rnnspec.diagnostics import Diagnostic, problem, suggest
+from rnnspec.diagnostics import Diagnostic, SpecError, problem, suggest
 from rnnspec.frontend.typed import Setting
 
 MAX_TEXT = 500_000_000
+BROKEN = (
+    *(OSError, ValueError, EOFError, RuntimeError, OverflowError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
+"""What reading a damaged archive may raise."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +51,14 @@ def read_offer(source: Setting, problems: list[Diagnostic]) -> Offer | None:
     try:
         return SOURCES[source.name](source)
     except Unusable as error:
-        message, note = error.args
-        assert source.span is not None
-        problems.append(problem("E0703", message, source.span, note=note))
+        problems.append(_diagnostic(error, source))
         return None
+
+
+def _diagnostic(error: Unusable, source: Setting) -> Diagnostic:
+    message, note = error.args
+    assert source.span is not None
+    return problem("E0703", message, source.span, note=note)
 
 
 class Unusable(Exception):
@@ -58,11 +69,18 @@ class Unusable(Exception):
 
 
 def largest(source: Setting, column: str) -> int | None:
-    """The largest number in a column of an `npz` file, so that classes can be checked; None for other sources."""
+    """The largest number in a column of an `npz` file, so that classes can be checked; None for other sources.
+
+    SpecError where the file turns out to be damaged.
+    """
     if source.name != "npz":
         return None
-    with np.load(str(source["path"]), allow_pickle=False) as archive:
-        values = archive[column]
+    path = Path(str(source["path"]))
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            values = archive[column]
+    except BROKEN as error:
+        raise SpecError([_diagnostic(_not_an_archive(path, error), source)]) from None
     if values.size and values.min() < 0:
         return -1
     return int(values.max()) if values.size else None
@@ -160,7 +178,7 @@ def _npz(source: Setting) -> Offer:
         shape, dtype = headers[name]
         if dtype.kind not in "biuf":
             raise Unusable(f"the array `{name}` of `{path.name}` must hold numbers", f"it holds {dtype}")
-        if not shape or 0 in shape:
+        if not shape or min(shape) < 1:
             raise Unusable(f"the array `{name}` of `{path.name}` is empty or a single number")
         lengths[shape[0]] = name
         columns[name] = Column(tuple(shape[1:]), dtype.kind in "biu")
@@ -182,9 +200,13 @@ def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic
                     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
                     shape, _, dtype = read(file)
                 found[entry.removesuffix(".npy")] = (shape, dtype)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise Unusable(f"`{path.name}` is not an archive of NumPy arrays", str(error)) from None
+    except BROKEN as error:
+        raise _not_an_archive(path, error) from None
     return found
+
+
+def _not_an_archive(path: Path, error: Exception) -> Unusable:
+    return Unusable(f"`{path.name}` is not an archive of NumPy arrays, or it is damaged", str(error))
 
 
 # ------------------------------------------------------------------ tasks that are made up

@@ -134,15 +134,20 @@ class Names:
         if isinstance(node, syntax.Binary):
             return self._binary(node, scope, place, outermost)
         if isinstance(node, syntax.Unary):
-            if node.op == "+":
-                return self.value(node.operand, scope, place)
-            return self._operator("not" if node.op == "not" else "neg", [node.operand], node, scope, place, outermost)
+            return self._unary(node, scope, place, outermost)
         if isinstance(node, syntax.Transpose):
             return self._operator("transpose", [node.operand], node, scope, place)
         what = {syntax.StringNode: "text", syntax.ListNode: "list"}.get(type(node), "`true` or `false`")
         article = "" if what.startswith("`") else "a "
         self.problems.append(scope.problem("E0209", f"{article}{what} cannot be used in an equation", node.span))
         return None
+
+    def _unary(self, node: syntax.Unary, scope: Scope, place: Place, outermost: bool) -> Expr | None:
+        if node.op == "+":
+            return self.value(node.operand, scope, place)
+        if node.op == "-" and isinstance(node.operand, syntax.NumberNode):
+            return Number(-node.operand.value, node.span)
+        return self._operator("not" if node.op == "not" else "neg", [node.operand], node, scope, place, outermost)
 
     def _binary(self, node: syntax.Binary, scope: Scope, place: Place, outermost: bool) -> Expr | None:
         if node.op == "**":
@@ -162,8 +167,6 @@ class Names:
     def _power(self, node: syntax.Binary, scope: Scope, place: Place) -> Expr | None:
         base, exponent = self.value(node.left, scope, place), self.value(node.right, scope, place)
         self._refuse_conditions([base], [node.left], scope)
-        if isinstance(exponent, Call) and exponent.function == "neg" and isinstance(exponent.args[0], Number):
-            exponent = Number(-exponent.args[0].value, node.right.span)
         if exponent is not None and not isinstance(exponent, Number):
             help = "write `exp(b * log(a))` for a power that changes"
             message = "the exponent must be a plain number"

@@ -82,6 +82,8 @@ def _(expr: Call) -> str:
 def _operand(expr: Expr, binding: int) -> str:
     """In brackets, where it holds its own operands less tightly than its surroundings do."""
     own = BINDING.get(expr.function, ATOM) if isinstance(expr, Call) else ATOM
+    if isinstance(expr, Number) and expr.value < 0:
+        own = BINDING["neg"]
     return _text(expr) if own >= binding else f"({_text(expr)})"
 
 

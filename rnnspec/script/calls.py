@@ -83,7 +83,7 @@ def matmul(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
     a, b = args
     if left.time == "fixed":
         if len(right.shape) == 2 and value.time != "fixed":
-            m, n = (f"{left.shape[0]}, -1", f"{left.shape[1]}, -1")
+            m, n = (f"{o.size(left.shape[0])}, -1", f"{o.size(left.shape[1])}, -1")
             lead = "w.T, " if o.loop is None and value.time == "step" else ""
             return [f"matmul({a}, {b}.reshape({lead}{n}), out={out}.reshape({lead}{m}))"]
         plain = o.loop is not None and len(right.shape) == 1
@@ -105,7 +105,7 @@ def outer_sum(o: Operands, value: Value, out: str, args: list[str]) -> list[str]
     """Everything but the rows is summed."""
     a, b = (o.values[x] for x in value.args)
     if a.time == "fixed":
-        rows = [f"{t}.reshape({v.shape[0]}, -1)" for t, v in zip(args, (a, b), strict=True)]
+        rows = [f"{t}.reshape({o.size(v.shape[0])}, -1)" for t, v in zip(args, (a, b), strict=True)]
         return [f"matmul({rows[0]}, {rows[1]}.T, out={out})"]
     rest = {1: "", 2: "p"}[len(a.shape)]
     if a.time == "sequence":
@@ -115,14 +115,14 @@ def outer_sum(o: Operands, value: Value, out: str, args: list[str]) -> list[str]
 
 def gram(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
     """One product over time and batch."""
-    rows, columns = value.shape
+    rows, columns = map(o.size, value.shape)
     return [f"matmul({args[0]}.reshape({rows}, -1), {args[1]}.reshape({columns}, -1).T, out={out})"]
 
 
 def one_hot(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
     """1 where the row is the id."""
     axis = ":, None, :" if value.time == "step" else "None, :"
-    return [f"{out}[...] = {args[0]}[{axis}] == arange({value.attr})[:, None]"]
+    return [f"{out}[...] = {args[0]}[{axis}] == arange({o.size(value.attr)})[:, None]"]
 
 
 def lookup(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
@@ -138,12 +138,12 @@ def lookup_sum(o: Operands, value: Value, out: str, args: list[str]) -> list[str
     a, ids = args
     step = o.values[value.args[0]].time == "step"
     if value.attr <= FEW:
-        columns = f"{a}.transpose(1, 0, 2).reshape({value.shape[0]}, -1)" if step else a
+        columns = f"{a}.transpose(1, 0, 2).reshape({o.size(value.shape[0])}, -1)" if step else a
         return [
-            f"one_hot = (arange({value.attr})[:, None] == {ids}.reshape(-1)).astype({out}.dtype)",
+            f"one_hot = (arange({o.size(value.attr)})[:, None] == {ids}.reshape(-1)).astype({out}.dtype)",
             f"matmul({columns}, one_hot.T, out={out})",
         ]
-    rows = f"{a}.transpose(0, 2, 1).reshape(-1, {value.shape[0]})" if step else f"{a}.T"
+    rows = f"{a}.transpose(0, 2, 1).reshape(-1, {o.size(value.shape[0])})" if step else f"{a}.T"
     return [
         f'order = argsort({ids}.reshape(-1), kind="stable")',
         f"sorted_ids = {ids}.reshape(-1)[order]",
@@ -284,7 +284,7 @@ CALLS: dict[str, Call] = {
     "softmax": softmax,
     "log_softmax": log_softmax,
     "batch_sum": lambda o, v, out, a: [f"add.reduce({a[0]}, axis={(0, -1) if _timed(o, v) else -1}, out={out})"],
-    "row_sum": lambda o, v, out, a: [f"add.reduce({a[0]}.reshape({v.shape[0]}, -1), axis=1, out={out})"],
+    "row_sum": lambda o, v, out, a: [f"add.reduce({a[0]}.reshape({o.size(v.shape[0])}, -1), axis=1, out={out})"],
     "time_sum": lambda o, v, out, a: [f"add.reduce({a[0]}, axis=0, out={out})"],
     "flat": lambda o, v, out, a: [f"columns({a[0]}, {out})"],
     "last": last,

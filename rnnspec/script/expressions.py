@@ -75,7 +75,7 @@ EXPRESSIONS: dict[str, Row] = {
     "one_hot": Row("one_hot({0}, {k})", helper="one_hot"),
     "softmax": Row("softmax({0})", helper="softmax"),
     "log_softmax": Row("log_softmax({0})", helper="log_softmax"),
-    "cross_entropy": Row("-at_class({2}, {1})", UNARY, helper="at_class"),
+    "cross_entropy": Row("-at_class({2}, {1})", PRODUCT, helper="at_class"),
     "softmax_error": Row("np.exp({0}) - one_hot({1}, {rows})", SUM, helper="one_hot"),
     "concat": Row("np.concatenate([{all}])"),
     "copy": Row("np.broadcast_to({0}, {shape})"),
@@ -108,6 +108,6 @@ HELPERS = {
     """The row c[b] of each column b, as one row."""
     return a[c, np.arange(len(c))][None]''',
     "one_hot": '''def one_hot(c, n):
-    """Columns of n rows with a 1 (true) in row c[b]."""
-    return np.arange(n)[:, None] == c''',
+    """Columns of n rows with a 1 in row c[b]."""
+    return (np.arange(n)[:, None] == c) * 1.0''',
 }

@@ -30,7 +30,7 @@ class FastPrinter:
         self.program, self.spec, self.values = program, spec, program.values
         self.layout = layout(program, spec.model)
         self.placement, self.users = placement, program.users()
-        self.operands = Operands(program, placement, self.layout, FUNCTIONS, spec.model.masked)
+        self.operands = Operands(program, placement, self.layout, FUNCTIONS, spec.model)
         self.loops: list[Loop] = []
         self.first_reads = self._first_reads()
 
@@ -127,7 +127,8 @@ class FastPrinter:
         region = self.placement.resolve(shift.args[0])
         buffer = self.placement.buffers[region.buffer]
         text = f"w.{self.operands.attribute[buffer.id]}"
-        rows = "" if (region.low, region.high) == (0, buffer.shape[0]) else f", {region.low}:{region.high}"
+        rows = self.operands.rows(region, buffer)
+        rows = f", {rows}" if rows else ""
         lines = []
         for k, start in enumerate(shift.args[1:]):
             index = buffer.front - 1 - k if shift.attr > 0 else -buffer.back + k

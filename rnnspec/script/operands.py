@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from rnnspec.frontend.typed import Model
 from rnnspec.ir.ops import DATA, VIEWS
 from rnnspec.ir.program import Program, Value
 from rnnspec.ir.storage import Buffer, Placement, Region
 from rnnspec.script.layout import Layout, data_attributes
 from rnnspec.script.names import OWN, identifier
+from rnnspec.script.sizes import size_text
 
 WORKSPACE = frozenset(["T", "B", "share", "mask", "length", "fresh"])
 """Attributes of w with a meaning of their own."""
@@ -42,10 +44,11 @@ class Loop:
 class Operands:
     """Expressions for the values of a program, outside and inside of loops."""
 
-    def __init__(self, program: Program, placement: Placement, layout: Layout, functions: frozenset[str], masked: bool) -> None:
+    def __init__(self, program: Program, placement: Placement, layout: Layout, functions: frozenset[str], model: Model) -> None:
         self.program, self.values, self.placement, self.layout = program, program.values, placement, layout
-        self.reserved, self.masked = OWN | functions, masked
-        self.scalar_share = not masked or any(v.time == "sequence" for v in program.leaves("share"))
+        self.reserved, self.masked = OWN | functions, model.masked
+        self.sizes = model.sizes
+        self.scalar_share = not model.masked or any(v.time == "sequence" for v in program.leaves("share"))
         self.gradients: dict[int, str] = {}
         for param, gradient in program.roots.gradients:
             if self.values[gradient].op not in VIEWS:
@@ -53,6 +56,10 @@ class Operands:
         self.attribute = self._buffer_names()
         self.short = self._region_names()
         self.loop: Loop | None = None
+
+    def size(self, number: int) -> str:
+        """A size by name, to be read in an index or shape: `4*H`."""
+        return size_text(number, self.sizes).replace(" ", "")
 
     def _buffer_names(self) -> dict[int, str]:
         """Attributes of w: data under their own names, then one for each buffer."""
@@ -133,11 +140,17 @@ class Operands:
         text, lead = self._slices(region, buffer)
         return f"{text}.reshape({lead}{groups}, -1, w.B)" if groups else text
 
+    def rows(self, region: Region, buffer: Buffer) -> str:
+        """The rows of a region as an index; empty for all of them."""
+        if not buffer.shape or (region.low, region.high) == (0, buffer.shape[0]):
+            return ""
+        return f"{self.size(region.low) if region.low else ''}:{self.size(region.high)}"
+
     def _slices(self, region: Region, buffer: Buffer) -> tuple[str, str]:
         value = self.values[region.buffer]
         padded = value.op in DATA and buffer.front + buffer.back > 0
         text = f"w.{self.attribute[region.buffer]}{'_all' if padded else ''}"
-        rows = "" if not buffer.shape or (region.low, region.high) == (0, buffer.shape[0]) else f"{region.low}:{region.high}"
+        rows = self.rows(region, buffer)
         if buffer.storage != "history":
             return text + (f"[{rows}]" if rows else ""), ""
         start, stop = buffer.front - region.lag, -(buffer.back + region.lag)

@@ -7,7 +7,7 @@ from rnnspec.ir import ops
 from rnnspec.ir.program import Program, Value
 from rnnspec.script.expressions import ATOM, EXPRESSIONS, LOOSE, POWER, PRODUCT, PRODUCTS, SUM, UNARY, Row, Text
 from rnnspec.script.layout import Layout
-from rnnspec.script.sizes import shape_text
+from rnnspec.script.sizes import shape_text, size_text
 from rnnspec.script.windows import carries
 
 
@@ -157,12 +157,18 @@ class Steps:
         shape = ", ".join([*shape_text(value.shape, self.spec.model.sizes), *(["w.B"] if value.time != "fixed" else [])])
         text = row.template.format(
             *operands,
-            k=literal(value.attr) if isinstance(value.attr, int | float) else "",
+            k=self._held(value),
             all=", ".join(operands),
             shape=f"({shape}{',' if ',' not in shape else ''})",
-            rows=value.shape[0],
+            rows=shape_text(value.shape, self.spec.model.sizes)[0] if value.shape else "",
         )
         return Text(text, row.binding)
+
+    def _held(self, value: Value) -> str:
+        """What an operation holds beside its operands: a number, or a size by its name."""
+        if value.op == "one_hot":
+            return size_text(value.attr, self.spec.model.sizes)
+        return literal(value.attr) if isinstance(value.attr, int | float) else ""
 
     def _joined(self, value: Value) -> Text:
         if value.op == "mul":
@@ -174,8 +180,9 @@ class Steps:
         return Text(text, SUM)
 
     def _scale(self, value: Value) -> Text:
-        inner = self.operand(value.args[0], POWER)
-        return Text(f"-{inner}" if value.attr == -1 else f"{literal(value.attr)} * {inner}", PRODUCT)
+        if value.attr == -1:
+            return Text(f"-{self.operand(value.args[0], PRODUCT)}", PRODUCT)
+        return Text(f"{literal(value.attr)} * {self.operand(value.args[0], POWER)}", PRODUCT)
 
     def _offset(self, value: Value) -> Text:
         inner = self.operand(value.args[0], SUM)
@@ -201,8 +208,8 @@ class Steps:
         return self.text(value.args[0])
 
     def _mean_loss(self, value: Value) -> Text:
-        terms, share = (self.operand(a, POWER) for a in value.args)
-        return Text(f"({terms} * {share}).sum()")
+        terms, share = value.args
+        return Text(f"({self.operand(terms, PRODUCT)} * {self.operand(share, POWER)}).sum()")
 
     def _summed(self, text: str, over: Value) -> Text:
         if over.time == "fixed":

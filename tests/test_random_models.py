@@ -1,0 +1,136 @@
+"""A few random models on every run (`python -m tests.fuzz_models` checks thousands), and all that ever failed."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from rnnspec.frontend.typed import (
+    Equation,
+    Expr,
+    Input,
+    Last,
+    Parameter,
+    ParameterInfo,
+    Read,
+    Setting,
+    Start,
+    Target,
+    When,
+    walk,
+)
+from tests.fuzz_models import check_sketch
+from tests.models import random_sketch
+from tests.nodes import add, at, call, mul, tanh
+from tests.sketch import Sketch
+
+X, H, Y = 3, 4, 2
+INPUTS = {
+    "x": Input("x", (X,), "step", "real"),
+    "ids": Input("ids", (X,), "step", "ids"),
+    "s": Input("s", (X,), "sequence", "real"),
+    "B": Input("B", (X,), "step", "real"),
+}
+
+
+def p(name: str, *shape: int) -> Parameter:
+    return Parameter(name, shape)
+
+
+def step(name: str, size: int, lag: int = 0) -> Read:
+    return Read(name, (size,), "step", lag)
+
+
+def fixed(name: str, size: int) -> Read:
+    return Read(name, (size,), "fixed")
+
+
+def sequence(name: str, size: int) -> Read:
+    return Read(name, (size,), "sequence")
+
+
+x = step("x", X)
+Starts = tuple[Start, ...]
+
+
+def sketch(
+    timed: dict[str, Expr],
+    untimed: dict[str, Expr] | None = None,
+    inputs: tuple[str, ...] = ("x",),
+    starts: Starts = (),
+    masked: bool = False,
+) -> Sketch:
+    """A model whose last equation is compared with a target of two numbers."""
+    untimed = untimed or {}
+    lines = [Equation(name, expr, "step") for name, expr in timed.items()]
+    lines += [Equation(name, expr, expr.when) for name, expr in untimed.items()]
+    trees = [line.expr for line in lines] + [start.expr for start in starts]
+    found = {n.name: n.shape for tree in trees for n in walk(tree) if isinstance(n, Parameter)}
+    infos = tuple(ParameterInfo(name, shape, Setting("normal", (("std", 0.1),))) for name, shape in found.items())
+    last = list({**untimed, **timed})[-1]
+    when: When = "step" if last in timed else "sequence"
+    target = Target("target", (Y,), when, "real")
+    loss = call("mse", Read(last, (Y,), when), Read("target", (Y,), when))
+    return Sketch(tuple(INPUTS[name] for name in inputs), target, infos, tuple(lines), starts, loss, masked)
+
+
+def once_found() -> dict[str, Sketch]:
+    """Small models, each of which was wrong at least once, by what is special about them."""
+    w, a = p("W", Y, X), p("a", X)
+    return {
+        "transposed_parameter": sketch({"y": at(call("transpose", p("W", X, Y)), x)}),
+        "transposed_and_per_sequence": sketch(
+            {"u": at(p("V", X, X), sequence("s", X)), "y": at(call("transpose", p("W", X, Y)), step("u", X))},
+            inputs=("s", "x"),
+        ),
+        "product_of_fixed_values": sketch({"y": at(p("W", Y, H), fixed("k", H))}, {"k": at(p("V", H, X), a)}),
+        "fixed_part_of_a_concat": sketch(
+            {"h": at(p("W", 1, X), x), "y": call("concat", step("h", 1, 1), at(p("V", 1, H), fixed("k", H)))},
+            {"k": at(p("U", H, X), a)},
+        ),
+        "layer_norm_of_a_fixed_value": sketch(
+            {"y": mul(call("dot", a, call("layer_norm", fixed("k", X), eps=1e-5)), at(w, x))},
+            {"k": at(p("V", X, H), p("b", H))},
+        ),
+        "equal_gradients": sketch({"y": add(at(w, step("x", X, 1)), at(p("V", Y, X), step("x", X, 1)))}),
+        "number_behind_a_concat": sketch(
+            {"m": mul(call("sum", call("concat", at(p("V", 1, X), x), at(w, x))), at(p("U", Y, X), x)), "y": step("m", Y)}
+        ),
+        "part_of_a_curve": sketch(
+            {"m": call("chunk", tanh(call("concat", at(p("V", H, X), x), at(p("U", Y, X), x))), part=1, parts=3)}
+            | {"y": mul(call("mean", step("m", Y)), at(w, step("x", X)))}
+        ),
+        "curve_of_a_one_hot_input": sketch({"y": at(w, tanh(step("ids", X)))}, inputs=("ids",)),
+        "sum_of_one_hot_inputs": sketch(
+            {"y": at(w, add(call("neg", step("ids", X)), step("ids", X), step("ids", X, 1), step("ids", X)))}, inputs=("ids",)
+        ),
+        "name_of_the_frame": sketch({"y": at(w, step("B", X))}, inputs=("B",)),
+        "same_for_all_steps": sketch(
+            {"h": tanh(at(p("U", Y, X), x)), "y": call("dropout", sequence("k", Y), rate=0.25, place=0, shared="time")},
+            {"k": at(p("V", Y, Y), Last("h", (Y,)))},
+        ),
+        "second_step_behind_the_end": sketch(
+            {"h": tanh(add(at(p("U", Y, X), x), step("h", Y, -1))), "y": at(p("W", Y, Y), step("h", Y, -2))},
+            starts=(Start("h", 1, p("h_start", Y)),),
+            masked=True,
+        ),
+        "third_step_behind_the_end": sketch(
+            {"y": tanh(add(at(w, x), at(p("U", Y, Y), step("y", Y, -3))))},
+            starts=(Start("y", 3, p("h_start", Y)),),
+            masked=True,
+        ),
+    }
+
+
+FOUND = once_found()
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_failed_once(name: str) -> None:
+    check_sketch(FOUND[name], seed=0, with_torch=True)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_models(seed: int) -> None:
+    check_sketch(random_sketch(random.Random(seed)), seed)

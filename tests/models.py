@@ -139,7 +139,7 @@ class Builder:
         sign = self.random.choice([1, 1, -1] if self.timed_loss else [1, 1, 1, 1, -1])
         size, other = self.random.sample(self.sizes, 2)
         count = self.random.choice([1, 1, 2, 3])
-        shapes = self.random.choices([(size,), (other,), (size, other)], [6, 2, 1], k=count)
+        shapes = self.random.choices([(size,), (other,), (size, other), ()], [6, 2, 1, 1], k=count)
         members = [Known(self._name(), shape, "step", sign) for shape in shapes]
         lags = {member.name: self.random.choice([1, 1, 1, 2, 3]) for member in members}
         outside = self._readable("step")
@@ -156,18 +156,21 @@ class Builder:
         return Read(member.name, member.shape, "step", member.sign * self.random.randint(1, longest))
 
     def _update(self, make: Expressions, member: Known, lagged: list[Expr], outside: list[Expr]) -> Expr:
-        """The right side of a state: gates, a plain expression, or for a matrix an outer product added to it."""
-        if len(member.shape) == 2:
-            rows, columns = member.shape
-            written = call("outer", tanh(make.vector(rows, 1)), make.vector(columns, 1))
+        """The right side of a state: gates or a plain expression; to a matrix or a number something is added."""
+        if len(member.shape) != 1:
             old = self.random.choice([n for n in lagged if n.shape == member.shape])
-            return add(mul(sigmoid(make.number(1)), old), mul(0.3, written))
+            return add(mul(sigmoid(make.number(1)), old), mul(0.3, self._written(make, member.shape)))
         if self.random.random() < 0.5:
             vectors = [n for n in lagged if len(n.shape) == 1]
             seen = [n for n in outside if len(n.shape) == 1 and n.when == "step"]
             if vectors:
                 return self._gated(make, member.shape[0], self.random.choice(vectors), self.random.choice(seen))
         return tanh(make.vector(member.shape[0], self.random.choice([1, 2, 3])))
+
+    def _written(self, make: Expressions, shape: Shape) -> Expr:
+        if shape == ():
+            return tanh(make.number(1))
+        return call("outer", tanh(make.vector(shape[0], 1)), make.vector(shape[1], 1))
 
     def _gated(self, make: Expressions, size: int, state: Expr, seen: Expr) -> Expr:
         """A sum of gates, all of the same two vectors: these are what `stack` looks for."""

@@ -37,14 +37,16 @@ class Expressions:
         numbers = [leaf for leaf in self.leaves if leaf.shape == ()]
         if numbers and self.random.random() < 0.3:
             return self.random.choice(numbers)
-        kind = self.random.choice(["dot", "dot", "sum", "mean"])
+        kind = self.random.choice(["dot", "dot", "dot", "sum", "sum", "mean", "mean", "parameter"])
+        if kind == "parameter":
+            return mul(self.parameter("c", ()), self.number(depth))
         if kind == "dot":
             return call("dot", self.parameter("a", (size,)), self.vector(size, depth))
         return call(kind, self.vector(size, depth))
 
     def readout(self, size: int, leaves: list[Expr]) -> Expr:
         """A sum of products with each of the leaves: the output of a model."""
-        terms = [self._product(size, self._maybe_dropout(leaf)) for leaf in leaves]
+        terms = [self._seen(size, self._maybe_dropout(leaf)) for leaf in leaves]
         return add(*terms, self.parameter("b", (size,)), mul(0.5, self.vector(size, 1)))
 
     def _maybe_dropout(self, node: Expr) -> Expr:
@@ -61,6 +63,9 @@ class Expressions:
         if exact and self.random.random() < 0.5:
             return self.random.choice(exact)
         return self._product(size, self.random.choice([leaf for leaf in self.leaves if leaf.shape != ()]))
+
+    def _seen(self, size: int, leaf: Expr) -> Expr:
+        return mul(leaf, self.parameter("a", (size,))) if leaf.shape == () else self._product(size, leaf)
 
     def _product(self, size: int, leaf: Expr) -> Expr:
         if len(leaf.shape) == 1:

@@ -62,6 +62,7 @@ class Sketch:
             f'data:\n  source: npz("data.npz", arrays=[{", ".join(arrays)}])',
             "inputs:\n" + "\n".join(f"  {item.name}: {self._input(item)}" for item in self.inputs),
             f"targets:\n  {self.target.name}: {_target(self.target)}",
+            *self._states(),
             "model: |\n" + "\n".join(f"  {line}" for line in self._equations()),
             f"loss: {text(self.loss)}",
             "params:\n" + "\n".join(f"  {info.name}: {_attributes(info)}" for info in self.parameters),
@@ -94,6 +95,12 @@ class Sketch:
             return f"vector({_array(item)}, size={item.shape[0]})"
         call = "one_hot" if item.encoding == "ids" else "vectors"
         return f"{call}({_array(item)}, size={item.shape[0]}{', length=length' if self.masked else ''})"
+
+    def _states(self) -> list[str]:
+        """The shapes of variables that change with time: nothing else tells a number from a vector."""
+        timed = [line for line in self.lines if isinstance(line, Equation) and line.when == "step"]
+        shapes = [f"{line.name}: [{', '.join(map(str, line.expr.shape))}]" for line in timed]
+        return [f"states: {{{', '.join(shapes)}}}"] if shapes else []
 
     def _equations(self) -> list[str]:
         starts = [f"{start.name}[{_step(start.step)}] = {text(start.expr)}" for start in self.starts]

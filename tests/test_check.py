@@ -130,7 +130,7 @@ def test_sizes_travel_backwards_through_parts() -> None:
         "(-0.5) ** 2 * h[t] ** -2",
         "-h[t] ** 2 / (h[t] / b_y)",
         "h[t] - (b_y - x[t]) + (b_y + x[t])",
-        "(W_a @ W_b.T).T @ (W_c @ h[t])",
+        "(W_a @ W_b.T).T @ (W_a @ h[t]) + W_c @ x[t]",
         "where(not (h[t] > 1 or h[t] < -1) and mask > 0, h[t], -(-x[t]))",
         'dropout(layer_norm(h[t], g_h, b_y, eps=0.1), 0.5, shared="time")',
         "sum(outer(h[t], h[t])) * chunk(concat(h[t], x[t]), 2, 2)",

@@ -279,8 +279,8 @@ def test_adjoints_of_overlapping_rows_are_added_and_gaps_are_zero() -> None:
     assert new(before, differentiate(before)) == lines("""
         dtotal_spread [4] step = spread(share) {(1, (4,))}
         dboth   [4] fixed = batch_sum(dtotal_spread)
-        dlow    [4] fixed = mul(dboth, top)
         dtop    [4] fixed = mul(dboth, low)
+        dlow    [4] fixed = mul(dboth, top)
         dv_rows [2] fixed = rows(v) {(4, 6)}
         zero    [2] fixed = scale(dv_rows) {0.0}
         dv      [6] fixed = concat(dtop, zero)

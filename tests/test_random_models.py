@@ -105,6 +105,10 @@ def once_found() -> dict[str, Sketch]:
         "sum_of_one_hot_inputs": sketch(
             {"y": at(w, add(call("neg", step("ids", X)), step("ids", X), step("ids", X, 1), step("ids", X)))}, inputs=("ids",)
         ),
+        "number_as_parameter_and_state": sketch(
+            {"n": tanh(add(mul(p("c"), Read("n", (), "step", 1)), call("dot", a, x)))}
+            | {"y": mul(Read("n", (), "step"), at(w, x))}
+        ),
         "name_of_the_frame": sketch({"y": at(w, step("B", X))}, inputs=("B",)),
         "same_for_all_steps": sketch(
             {"h": tanh(at(p("U", Y, X), x)), "y": call("dropout", sequence("k", Y), rate=0.25, place=0, shared="time")},

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rnnspec.ir.graph import Rewrite
-from rnnspec.ir.ops import COMMUTATIVE
 from rnnspec.ir.program import Program, Value
 
 
@@ -26,18 +25,26 @@ def simplify(program: Program) -> Program:
             else:
                 yield graph.new(arg)
 
+    def summed(value: Value) -> int:
+        """a + (-1) b is a - b."""
+        for k, arg in enumerate(value.args if len(value.args) == 2 else ()):
+            inner = graph[graph.new(arg)]
+            if inner.op == "scale" and inner.attr == -1 and absorbed("scale", arg, value.args):
+                return graph.emit("sub", graph.new(value.args[1 - k]), inner.args[0], name=value.name)
+        return graph.emit("add", *operands(value), name=value.name)
+
+    def scaled(value: Value) -> int:
+        """k (l a) is (k l) a."""
+        inner = graph[graph.new(value.args[0])]
+        if inner.op == "scale" and absorbed("scale", value.args[0], value.args):
+            return graph.emit("scale", inner.args[0], attr=inner.attr * value.attr, name=value.name)
+        return graph.rebuild(value)
+
+    def multiplied(value: Value) -> int:
+        return graph.emit("mul", *operands(value), name=value.name)
+
+    rules = {"add": summed, "mul": multiplied, "scale": scaled}
     for value in program.values.values():
         graph.origin, graph.hint = value.origin, value.name
-        if value.op in COMMUTATIVE:
-            made = graph.emit(value.op, *operands(value), name=value.name)
-        elif value.op == "scale" and absorbed("scale", value.args[0], value.args):
-            inner = graph[graph.new(value.args[0])]
-            made = (
-                graph.emit("scale", inner.args[0], attr=inner.attr * value.attr, name=value.name)
-                if inner.op == "scale"
-                else graph.rebuild(value)
-            )
-        else:
-            made = graph.rebuild(value)
-        graph.replace(value.id, made)
+        graph.replace(value.id, rules.get(value.op, graph.rebuild)(value))
     return graph.done()

@@ -9,6 +9,7 @@ W @ one_hot(ids)         ->  lookup(W, ids)              (in `lookups`)
 from __future__ import annotations
 
 from rnnspec.ir.graph import Rewrite
+from rnnspec.ir.order import now_args
 from rnnspec.ir.program import Program, Value
 
 
@@ -17,26 +18,48 @@ def weight_gradients(program: Program) -> Program:
     users, graph, values = program.users(), Rewrite(program), program.values
 
     def flat(item: int) -> int:
-        """A concatenation that only weight gradients read is made from the flat parts: it need not exist a step."""
+        """All steps of a value as columns: rows of something larger that is flattened anyway, where there is one."""
+        for user in users[item]:
+            flattened = user.op == "concat" and not summed(user) and any(u.op == "outer_sum" for u in users[user.id])
+            if flattened and user.id in graph.made and user.args.count(item) == 1:
+                low = sum(values[a].shape[0] for a in user.args[: user.args.index(item)])
+                span = (low, low + values[item].shape[0])
+                return graph.emit("rows", flat(user.id), attr=span, name=f"{values[item].name}_flat")
+        return graph.emit("flat", graph.new(item), name=f"{values[item].name}_flat")
+
+    def summed(value: Value) -> bool:
+        """Do only weight gradients read it?  Then a concatenation need not exist: each part has its rows of the gradient."""
+        return value.op == "concat" and all(u.op in ("outer_sum", "batch_sum") for u in users[value.id])
+
+    def by_parts(item: int) -> list[int]:
+        """The flat parts of a concatenation that is only summed; else the flat value itself."""
         value = values[item]
-        if value.op == "concat" and all(u.op in ("outer_sum", "batch_sum") for u in users[item]):
-            return graph.emit("concat", *map(flat, value.args), name=f"{value.name}_flat")
-        return graph.emit("flat", graph.new(item), name=f"{value.name}_flat")
+        if summed(value):
+            return [part for a in value.args for part in by_parts(a)]
+        return [flat(item)]
 
     def rewritten(value: Value) -> int:
         timed = bool(value.args) and values[value.args[0]].time == "step"
         if value.op == "outer_sum" and timed and len(values[value.args[0]].shape) == 1:
-            return graph.emit("gram", *map(flat, value.args), name=value.name)
+            left, right = value.args
+            grams = [graph.emit("gram", a, flat(right), name=value.name) for a in by_parts(left)]
+            return graph.emit("concat", *grams, name=value.name)
         if value.op == "batch_sum" and timed and len(value.shape) == 1:
-            return graph.emit("row_sum", flat(value.args[0]), name=value.name)
+            sums = [graph.emit("row_sum", a, name=value.name) for a in by_parts(value.args[0])]
+            return graph.emit("concat", *sums, name=value.name)
         if value.op == "matmul" and value.time == "step":
-            left = values[value.args[0]]
-            if left.op == "transpose" and left.time == "fixed":
-                matrix = graph.emit("copy", graph.new(left.id), name=f"{values[left.args[0]].name}_T")
+            left_value = values[value.args[0]]
+            if left_value.op == "transpose" and left_value.time == "fixed":
+                name = f"{values[left_value.args[0]].name}_T"
+                matrix = graph.emit("copy", graph.new(left_value.id), name=name)
                 return graph.emit("matmul", matrix, graph.new(value.args[1]), name=value.name)
         return graph.rebuild(value)
 
+    sums: set[int] = set()  # and what is made from them: rebuilt when all that they could share exists
     for value in values.values():
-        graph.origin, graph.hint = value.origin, value.name
-        graph.replace(value.id, rewritten(value))
+        if value.op in ("outer_sum", "batch_sum") or any(a in sums for a in now_args(value)):
+            sums.add(value.id)
+    for item in sorted(values, key=sums.__contains__):
+        graph.origin, graph.hint = values[item].origin, values[item].name
+        graph.replace(item, rewritten(values[item]))
     return graph.done()

@@ -11,6 +11,7 @@ from rnnspec.ir.program import Block, Program, Value
 from rnnspec.ir.storage import Buffer, Copy, Placement
 from rnnspec.script.body import Body
 from rnnspec.script.calls import CALLS, FUNCTIONS, HELPERS
+from rnnspec.script.code import prose
 from rnnspec.script.layout import layout
 from rnnspec.script.operands import Loop, Operands
 from rnnspec.script.sizes import shape_text
@@ -147,7 +148,7 @@ class FastPrinter:
             made += self._calls(value)
             if made and value.origin and value.origin != shown:
                 at_once = "   for all t at once" if self.operands.loop is None and value.time == "step" else ""
-                lines.append(f"# {prefix}{value.origin}{at_once}")
+                lines.append(f"# {prefix}{prose(str(value.origin))}{at_once}")
                 shown = value.origin
             lines += made
         return lines

@@ -8,7 +8,8 @@ from __future__ import annotations
 import ast
 
 IMPORTS = frozenset({"argparse", "csv", "hashlib", "json", "math", "numpy", "os", "signal", "sys", "time"})
-FROM_IMPORTS = frozenset({"functools", "numpy", "pathlib", "pydoc_data.topics"})
+FROM_IMPORTS = {"functools": {"lru_cache"}, "pathlib": {"Path"}, "pydoc_data.topics": {"topics"}}
+"""What may be imported from a module; from NumPy everything but what is forbidden below."""
 
 MEMBERS = {
     "os": {"environ", "fsync", "O_RDONLY", "open", "close", "name", "replace"},
@@ -29,7 +30,7 @@ FORBIDDEN_MEMBERS = frozenset(
 )
 FORBIDDEN_NAMES = frozenset(
     {"eval", "exec", "compile", "globals", "locals", "vars", "dir", "delattr", "input", "breakpoint", "open"}
-    | {"memoryview", "help", "exit", "quit"}
+    | {"memoryview", "help", "exit", "quit", "getattr", "setattr"}
 )
 DUNDERS = frozenset({"__name__", "__init__", "__main__"})
 
@@ -40,23 +41,41 @@ class NotAllowed(Exception):
 
 def check(text: str) -> None:
     """Raise NotAllowed, or SyntaxError, unless the text is a script that may be written."""
-    for node in ast.walk(ast.parse(text)):
-        reason = _reason(node)
+    nodes = list(ast.walk(ast.parse(text)))
+    vetted = {id(name) for node in nodes for name in _vetted(node)}
+    for node in nodes:
+        reason = "" if id(node) in vetted else _reason(node)
         if reason:
             raise NotAllowed(f"line {getattr(node, 'lineno', 1)}: {reason}")
+
+
+def _vetted(node: ast.AST) -> list[ast.Name]:
+    """Names that may be used in one way only, where they are used in that way."""
+    match node:
+        case ast.Attribute(value=ast.Name(id=name) as module) if name in IMPORTS:
+            return [module]  # whether the member may be used is looked at with the attribute
+        case ast.Call(func=ast.Name(id="getattr" | "setattr") as function, args=[target, *_]) if _of_self(target):
+            return [function]
+    return []
+
+
+def _of_self(node: ast.AST) -> bool:
+    """Whether a value is `self` or a member of it."""
+    return isinstance(node, ast.Name) and node.id == "self" or isinstance(node, ast.Attribute) and _of_self(node.value)
 
 
 def _reason(node: ast.AST) -> str:
     """Why a node must not be there; empty if it may."""
     match node:
         case ast.Import(names=names):
-            return _not_listed([alias.name for alias in names])
-        case ast.ImportFrom(module=module, level=level):
-            return "" if level == 0 and module in FROM_IMPORTS else f"import from {module}"
+            return ", ".join(f"import of {alias.name}" for alias in names if not _importable(alias))
+        case ast.ImportFrom(module=module, names=names, level=level):
+            fine = level == 0 and all(_importable_from(module, alias) for alias in names)
+            return "" if fine else f"import from {module}"
         case ast.Attribute():
             return _attribute(node)
         case ast.Name(id=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-            return f"the name {name}" if name in FORBIDDEN_NAMES or _dunder(name) else ""
+            return f"the name {name}" if name in FORBIDDEN_NAMES | IMPORTS or _dunder(name) else ""
         case ast.Call(func=ast.Attribute(attr="load")):
             safe = any(k.arg == "allow_pickle" and getattr(k.value, "value", True) is False for k in node.keywords)
             return "" if safe else "np.load without allow_pickle=False"
@@ -65,8 +84,16 @@ def _reason(node: ast.AST) -> str:
     return ""
 
 
-def _not_listed(modules: list[str]) -> str:
-    return ", ".join(f"import of {module}" for module in modules if module not in IMPORTS)
+def _importable(alias: ast.alias) -> bool:
+    return alias.name in IMPORTS and alias.asname == ("np" if alias.name == "numpy" else None)
+
+
+def _importable_from(module: str | None, alias: ast.alias) -> bool:
+    if module == "numpy":
+        listed = alias.name not in FORBIDDEN_MEMBERS | {"*"} and not _dunder(alias.name)
+    else:
+        listed = alias.name in FROM_IMPORTS.get(module or "", ())
+    return listed and alias.asname is None
 
 
 def _attribute(node: ast.Attribute) -> str:

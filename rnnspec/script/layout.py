@@ -37,7 +37,7 @@ def layout(program: Program, model: Model) -> Layout:
     members = {m for s in stacks for m in s.args}
     owners: list[tuple[str, Shape, bool]] = [(attribute[s.id], s.shape, bool(program.values[s.args[0]].attr)) for s in stacks]
     stacked_names = {program.values[m].name for m in members}
-    owners += [(names[p.name], p.shape, p.trainable) for p in model.parameters if p.name not in stacked_names]
+    owners += [(names[p.name], p.shape or (1,), p.trainable) for p in model.parameters if p.name not in stacked_names]
     places, start, trainable = [], 0, 0
     for name, shape, trained in sorted(owners, key=lambda o: not o[2]):
         places.append((name, start, shape))

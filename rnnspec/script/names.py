@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterable
 from keyword import iskeyword, issoftkeyword
 
+from rnnspec.script.gate import FORBIDDEN_NAMES, IMPORTS
+
 OWN = frozenset(
     ["p", "w", "g", "t", "T", "B", "np", "loss", "state", "fresh", "float", "int", "list", "zip", "reversed", "range"]
-    + ["len", "dict", "order", "sorted_ids", "first", "one_hot"]
+    + ["len", "dict", "order", "sorted_ids", "first", "one_hot", *IMPORTS, *FORBIDDEN_NAMES]
 )
-"""Names that the script uses itself, beside the NumPy functions that it imports."""
+"""Names that the script uses itself or imports, beside the NumPy functions."""
 
 VIEWS = frozenset(["vector", "named", "fill"])
 """What `Views` has beside the parameters."""

@@ -148,6 +148,9 @@ class Operands:
 
     def _slices(self, region: Region, buffer: Buffer) -> tuple[str, str]:
         value = self.values[region.buffer]
+        if region.buffer in self.gradients:
+            rows = self.rows(region, buffer)
+            return f"g.{self.gradients[region.buffer]}" + (f"[{rows}]" if rows else ""), ""
         padded = value.op in DATA and buffer.front + buffer.back > 0
         text = f"w.{self.attribute[region.buffer]}{'_all' if padded else ''}"
         rows = self.rows(region, buffer)

@@ -126,8 +126,12 @@ class Steps:
         """Does it repeat over any shape by itself: a number of Python, or one for each sequence?"""
         while value.op in ("expand", "spread"):
             value = self.values[value.args[0]]
+        if value.op in ops.ELEMENTWISE:
+            return all(self._plain(self.values[a]) for a in value.args)
         if value.op in ("constant", "valid"):
             return True
+        if value.op in ops.ELEMENTWISE:  # `1 / 3` is a number too
+            return all(self.values[arg].op == "constant" or self._plain(self.values[arg]) for arg in value.args)
         return value.op == "share" and not self.share_of_step
 
     # ---- operations

@@ -8,6 +8,7 @@ from rnnspec.frontend.typed import Spec
 from rnnspec.ir.ops import DATA, SUMS, VIEWS
 from rnnspec.ir.program import Block, Program, Value
 from rnnspec.script.body import Body
+from rnnspec.script.code import prose
 from rnnspec.script.expressions import HELPERS, LOOSE
 from rnnspec.script.layout import data_attributes, layout
 from rnnspec.script.names import OWN, identifier
@@ -151,7 +152,7 @@ class TextbookPrinter:
             self.lines.add(item)
             value = self.values[item]
             if value.origin and value.origin != origin:
-                lines.append(f"# {prefix}{value.origin}")
+                lines.append(f"# {prefix}{prose(str(value.origin))}")
                 origin = value.origin
             lines.append(self._line(value))
         if block.kind == "map":

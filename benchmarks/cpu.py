@@ -16,12 +16,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.measure import Case
-from benchmarks.peers import CALL, EAGER, FUSED, JAX, OURS, PRODUCTS
+from benchmarks.peers import CALL, EAGER, FUSED, INDEXED, JAX, OURS, PRODUCTS
 from benchmarks.startup import command_to_step, spec_to_script
 from benchmarks.targets import Verdict, ratio, verdicts
 
 THREADS = (1, 2)
-COLUMNS = (CALL, FUSED, EAGER, JAX, PRODUCTS)
+COLUMNS = (CALL, FUSED, EAGER, INDEXED, JAX, PRODUCTS)
 """Candidates that ours is divided by, a column each."""
 WIDTHS = (8, 17, 17, *(13 for _ in COLUMNS), 9)
 

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import layer_norm
+from torch.nn.functional import layer_norm, linear
 
-from benchmarks.peers import EAGER, FUSED, Peer
+from benchmarks.peers import EAGER, FUSED, INDEXED, Peer
 from benchmarks.problem import Array, Arrays, Problem
 
 Leaves = dict[str, Tensor]
-Cell = Callable[[Leaves, Tensor], Tensor]
-"""Parameters and inputs (T, B, I) to all states h (T, B, H)."""
+Cell = Callable[[Leaves, Iterable[Tensor], Tensor], Tensor]
+"""Parameters, the product with the input for each step, and a state of zeros (B, H), to all states h (T, B, H)."""
 
 
 def peers(problem: Problem) -> list[Peer]:
-    """The fused layer where there is one, and the cell in eager mode."""
-    return [*([fused(problem)] if problem.cell.name in LAYERS else []), eager(problem)]
+    """The fused layer where there is one, and the cell in eager mode in two ways.
+
+    They differ in one word: the backward pass of each `pre[t]` fills an array of all steps, that of `unbind` only one.
+    """
+    layers = [fused(problem)] if problem.cell.name in LAYERS else []
+    unbound = eager(problem, EAGER, lambda pre: pre.unbind())
+    indexed = eager(problem, INDEXED, lambda pre: (pre[t] for t in range(len(pre))))
+    return [*layers, unbound, indexed]
 
 
-def lstm(p: Leaves, x: Tensor) -> Tensor:
-    """Gates stacked as i, f, o, z; the product with the input for all steps at once."""
-    H, U_T, states = p["U"].shape[1], p["U"].T, []
-    h = c = x.new_zeros(x.shape[1], H)
-    for pre in (x @ p["W"].T + p["b"]).unbind():
+def lstm(p: Leaves, steps: Iterable[Tensor], zero: Tensor) -> Tensor:
+    """Gates stacked as i, f, o, z."""
+    h, c, H, U_T, states = zero, zero, zero.shape[1], p["U"].T, []
+    for pre in steps:
         a = torch.addmm(pre, h, U_T)
         i, f, o = torch.sigmoid(a[:, : 3 * H]).chunk(3, 1)
         c = f * c + i * torch.tanh(a[:, 3 * H :])
@@ -35,11 +40,10 @@ def lstm(p: Leaves, x: Tensor) -> Tensor:
     return torch.stack(states)
 
 
-def gru(p: Leaves, x: Tensor) -> Tensor:
+def gru(p: Leaves, steps: Iterable[Tensor], zero: Tensor) -> Tensor:
     """Gates stacked as r, z, n."""
-    H, U_T, states = p["U"].shape[1], p["U"].T, []
-    h = x.new_zeros(x.shape[1], H)
-    for pre in (x @ p["W"].T + p["b"]).unbind():
+    h, H, U_T, states = zero, zero.shape[1], p["U"].T, []
+    for pre in steps:
         a = h @ U_T
         r, z = torch.sigmoid(pre[:, : 2 * H] + a[:, : 2 * H]).chunk(2, 1)
         n = torch.tanh(pre[:, 2 * H :] + r * (a[:, 2 * H :] + p["c"]))
@@ -48,21 +52,19 @@ def gru(p: Leaves, x: Tensor) -> Tensor:
     return torch.stack(states)
 
 
-def elman(p: Leaves, x: Tensor) -> Tensor:
+def elman(p: Leaves, steps: Iterable[Tensor], zero: Tensor) -> Tensor:
     """One product and one tanh a step."""
-    U_T, states = p["U"].T, []
-    h = x.new_zeros(x.shape[1], p["U"].shape[1])
-    for pre in (x @ p["W"].T + p["b"]).unbind():
+    h, U_T, states = zero, p["U"].T, []
+    for pre in steps:
         h = torch.tanh(torch.addmm(pre, h, U_T))
         states.append(h)
     return torch.stack(states)
 
 
-def layer_norm_lstm(p: Leaves, x: Tensor) -> Tensor:
+def layer_norm_lstm(p: Leaves, steps: Iterable[Tensor], zero: Tensor) -> Tensor:
     """All four gates are normalised by one call."""
-    H, U_T, states = p["U"].shape[1], p["U"].T, []
-    h = c = x.new_zeros(x.shape[1], H)
-    for pre in (x @ p["W"].T).unbind():
+    h, c, H, U_T, states = zero, zero, zero.shape[1], p["U"].T, []
+    for pre in steps:
         a = layer_norm(torch.addmm(pre, h, U_T).view(-1, 4, H), (H,)).view(-1, 4 * H)
         a = torch.addcmul(p["b"], a, p["g"])
         i, f, o = torch.sigmoid(a[:, : 3 * H]).chunk(3, 1)
@@ -76,24 +78,26 @@ CELLS: dict[str, Cell] = {"LSTM": lstm, "GRU": gru, "Elman": elman, "LN-LSTM": l
 LAYERS: dict[str, Callable[[int, int], torch.nn.RNNBase]] = {"LSTM": torch.nn.LSTM, "GRU": torch.nn.GRU, "Elman": torch.nn.RNN}
 
 
-def eager(problem: Problem) -> Peer:
-    """A cell written in PyTorch."""
-    cell, scale = CELLS[problem.cell.name], 1 / (problem.size.T * problem.size.B)
-    x, target = torch.from_numpy(problem.x), torch.from_numpy(problem.target)
+def eager(problem: Problem, name: str, split: Callable[[Tensor], Iterable[Tensor]]) -> Peer:
+    """A cell written in PyTorch; `split` takes the product with the input, for all steps at once, into steps."""
+    size, cell = problem.size, CELLS[problem.cell.name]
+    x, target, zero = torch.from_numpy(problem.x), torch.from_numpy(problem.target), torch.zeros(size.B, size.H)
     leaves = {name: torch.tensor(value, requires_grad=True) for name, value in problem.params.items()}
+    bias = None if "g" in leaves else leaves["b"]  # normalised gates get theirs behind the normalisation
 
     def step() -> None:
         for leaf in leaves.values():
             leaf.grad = None
-        ((cell(leaves, x) * target).sum() * scale).backward()  # type: ignore[no-untyped-call]
+        h = cell(leaves, split(linear(x, leaves["W"], bias)), zero)
+        ((h * target).sum() / (size.T * size.B)).backward()  # type: ignore[no-untyped-call]
 
-    return Peer(EAGER, step, lambda: {name: gradient(leaf) for name, leaf in leaves.items()})
+    return Peer(name, step, lambda: {name: gradient(leaf) for name, leaf in leaves.items()})
 
 
 def fused(problem: Problem) -> Peer:
     """A layer of torch.nn, with its second bias at zero where our cell has none."""
     size = problem.size
-    layer, scale = LAYERS[problem.cell.name](size.I, size.H), 1 / (size.T * size.B)
+    layer = LAYERS[problem.cell.name](size.I, size.H)
     weights = dict(layer.named_parameters())
     x, target = torch.from_numpy(problem.x), torch.from_numpy(problem.target)
     with torch.no_grad():
@@ -102,7 +106,7 @@ def fused(problem: Problem) -> Peer:
 
     def step() -> None:
         layer.zero_grad()
-        ((layer(x)[0] * target).sum() * scale).backward()
+        ((layer(x)[0] * target).sum() / (size.T * size.B)).backward()
 
     return Peer(FUSED, step, lambda: from_layer(problem, weights))
 

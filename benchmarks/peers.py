@@ -12,7 +12,8 @@ import numpy as np
 from benchmarks.problem import Arrays, Problem, spec_text
 from rnnspec import compile_spec
 
-OURS, CALL, FUSED, EAGER, JAX, PRODUCTS = "rnnspec", "whole call", "torch.nn", "eager torch", "jax.jit", "products"
+OURS, CALL, FUSED = "rnnspec", "whole call", "torch.nn"
+EAGER, INDEXED, JAX, PRODUCTS = "eager torch", "eager pre[t]", "jax.jit", "products"
 """Names of those who are timed."""
 
 

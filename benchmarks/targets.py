@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 from benchmarks.measure import Case
-from benchmarks.peers import EAGER, FUSED, JAX, OURS
+from benchmarks.peers import EAGER, FUSED, INDEXED, JAX, OURS
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ TARGETS = (
     Target("LSTM", FUSED, 0.9, (512,)),
     Target("GRU", FUSED, 0.85),
     Target("LN-LSTM", EAGER, 0.5),
+    Target("LN-LSTM", INDEXED, 0.5),
     Target("", JAX, 0.7, (128, 256, 512)),
 )
 SCRIPT_SECONDS, STEP_SECONDS = 0.15, 2.0

@@ -103,6 +103,8 @@ def test_one_window_of_a_whole_sequence_is_not_truncated(level: int) -> None:
 # ------------------------------------------------------------------ random models
 
 RANDOM = 12
+LOOSE = 1e-9
+"""The tolerance of random models: some make round-off larger."""
 
 
 def truncated(seed: int) -> Sketch | None:
@@ -120,7 +122,7 @@ def check_in_windows(sketch: Sketch, seed: int) -> None:
             path.write_text(path.read_text() + "  truncation: tbptt(4)\n")
             made = compile_spec(path, level=level)
         for cuts in (CUTS, SHORT):
-            gradients_agree(made.load(), made.spec.model, windows(made.spec.model, seed, cuts))
+            gradients_agree(made.load(), made.spec.model, windows(made.spec.model, seed, cuts), LOOSE)
 
 
 @pytest.mark.parametrize("number", range(RANDOM))

@@ -18,7 +18,6 @@ from rnnspec.verify.reference import Reference, State, data_of
 
 CUTS = ((0, 4), (4, 8), (8, 10))
 """First step and end of each window of a sequence of 10 steps: the last one is shorter."""
-TOLERANCE = 1e-11
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def window(model: Model, whole: Probe, first: int, end: int) -> dict[str, Any]:
     return {**batch, "fresh": first == 0}
 
 
-def gradients_agree(script: ModuleType, model: Model, steps: Sequence[Window]) -> None:
+def gradients_agree(script: ModuleType, model: Model, steps: Sequence[Window], tolerance: float = 1e-11) -> None:
     """Go through the windows as training does; raises GradientMismatch where loss or gradient is another one."""
     w, state = None, None
     for at in steps:
@@ -69,7 +68,7 @@ def gradients_agree(script: ModuleType, model: Model, steps: Sequence[Window]) -
         state = None if at.fresh else state
         want_loss, want = gradients_by_torch(model, at.params, at.batch, masks(script, at), state)
         got = {name: g.named[name] for name in script.TRAINED}
-        compare({"": np.array(loss), **got}, {"": np.array(want_loss), **want}, TOLERANCE)
+        compare({"": np.array(loss), **got}, {"": np.array(want_loss), **want}, tolerance)
         state = left_behind(script, model, at, state)
 
 

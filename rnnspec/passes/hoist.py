@@ -24,6 +24,7 @@ def hoist(program: Program, batch: int) -> Program:
     loops = recurrences(program.values)[1]
     home = {i: k for k, members in loops.items() for i in members}
     keep_hot(program, home, batch)
+    program = spread_once(program, home)
     return replace(program, blocks=arrange(program, home))
 
 
@@ -67,6 +68,23 @@ def keep_hot(program: Program, home: dict[int, int], batch: int) -> None:
             found = set(readers(value.id))
             if len(found) == 1 and None not in found and value.id not in roots:
                 home[value.id] = next(k for k in found if k is not None)
+
+
+def spread_once(program: Program, home: dict[int, int]) -> Program:
+    """Parameters that a loop adds or multiplies are repeated over the sequences once, in front of it, not at every step."""
+    users = program.users()
+    values: dict[int, Value] = {}
+    for value in program.values.values():
+        parameter = value.op == "expand" and value.time == "step" and program.values[value.args[0]].time == "fixed"
+        constant = parameter and program.values[value.args[0]].op == "constant"
+        if parameter and not constant and any(u.op in ELEMENTWISE and u.id in home for u in users[value.id]):
+            first = max(program.values) + 2 * len(values) + 1
+            over = replace(value, id=first, time="sequence", attr="sequence")
+            copy = replace(over, id=first + 1, op="copy", args=(first,), attr=None)
+            values |= {over.id: over, copy.id: copy}
+            value = replace(value, args=(copy.id,))
+        values[value.id] = value
+    return replace(program, values=values)
 
 
 def elements(value: Value, batch: int) -> int:

@@ -131,7 +131,7 @@ class Steps:
         if value.op in ("constant", "valid"):
             return True
         if value.op in ops.ELEMENTWISE:  # `1 / 3` is a number too
-            return all(self.values[arg].op == "constant" or self._plain(self.values[arg]) for arg in value.args)
+            return all(self._plain(self.values[arg]) for arg in value.args)
         return value.op == "share" and not self.share_of_step
 
     # ---- operations

@@ -10,12 +10,12 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from rnnspec.commands.reference import CELLS, PAGES, description
 from rnnspec.frontend.arguments import REQUIRED, Argument
 from rnnspec.frontend.functions import FUNCTIONS, RESERVED, Part, functions_of
 from rnnspec.frontend.schema import KEYS, SECTIONS
 from rnnspec.frontend.schema import REQUIRED as REQUIRED_SECTIONS
 from rnnspec.frontend.settings import SETTINGS
-from rnnspec.commands.reference import CELLS, PAGES, description
 
 PAGE = Path(__file__).parent / "reference.md"
 

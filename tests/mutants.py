@@ -102,10 +102,19 @@ def token_mutant(seed: int) -> Mutant:
     return Mutant(name, "".join(words).encode())
 
 
+def _alike(word: str, chance: random.Random) -> str:
+    """Another token of the same kind: a name for a name, a number for a number, a sign for a sign."""
+    for _ in range(40):
+        other = chance.choice(vocabulary())
+        if (other[0].isalpha(), other[0].isdigit()) == (word[0].isalpha(), word[0].isdigit()):
+            return other
+    return word
+
+
 def _change_tokens(words: list[str], chance: random.Random) -> None:
     solid = [k for k, word in enumerate(words) if word.strip() and word[0] != "#"]
     place, other = chance.choice(solid), chance.choice(solid)
-    match chance.randrange(7):
+    match chance.randrange(14):
         case 0:
             del words[place]
         case 1:
@@ -118,8 +127,10 @@ def _change_tokens(words: list[str], chance: random.Random) -> None:
             words.insert(place, chance.choice(vocabulary()))
         case 5:
             _change_lines(words, chance)
-        case _:
+        case 6:
             words[place] = chance.choice(vocabulary())
+        case _:
+            words[place] = _alike(words[place], chance)
 
 
 def _change_lines(words: list[str], chance: random.Random) -> None:

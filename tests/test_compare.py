@@ -185,6 +185,7 @@ def test_a_wrong_script_gets_none(fault: Callable[[Gradients], None], quick: boo
     assert not made.passed and not made.worst.passed
     with pytest.raises(GradientMismatch):
         made.require()
+    assert json.loads(made.to_json())["passed"] is False
 
 
 def test_complex_steps_need_no_torch() -> None:

@@ -88,7 +88,8 @@ def test_the_two_commands_of_the_readme() -> None:
 def command_lines(page: str) -> list[str]:
     """Every line of a page that can be typed: in its blocks of commands, and `rnnspec ...` or `python -m ...` in its prose."""
     lines = [line for block in blocks(page) if block.language == "sh" for line in block.text.splitlines()]
-    lines += [line[2:] for block in blocks(page) if block.language == "console" for line in block.text.splitlines() if line[:2] == "$ "]
+    shown = [line for block in blocks(page) if block.language == "console" for line in block.text.splitlines()]
+    lines += [line[2:] for line in shown if line.startswith("$ ")]
     lines += [span for span in code_spans(page) if span.startswith(("rnnspec ", "python -m "))]
     return [part.strip() for line in lines for part in line.split("&&")]
 

@@ -25,9 +25,9 @@ def test_mutants(tier: str, block: int, capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_mutants_differ_from_each_other_and_reach_every_stage(tier: str) -> None:
-    mutants = [TIERS[tier](seed) for seed in range(150)]
-    assert mutants == [TIERS[tier](seed) for seed in range(150)]
-    assert len({mutant.content for mutant in mutants}) > 140
+    mutants = [TIERS[tier](seed) for seed in range(100)]
+    assert mutants == [TIERS[tier](seed) for seed in range(100)]
+    assert len({mutant.content for mutant in mutants}) > 90
     outcomes = {examine(mutant)[0] for mutant in mutants}
     assert {code[:3] for code in outcomes} >= {"E00", "E01", "E02", "leg"}
     assert len(outcomes) > 10

@@ -164,31 +164,38 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def runs(made: Compiled) -> None:
+    """Run all parts of a script that a string could have got into."""
+    script = made.load()
+    script.train(steps=1, report=lambda event: None)
+    script.predict(script.init(), next(script.batches("train")))
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_no_string_becomes_code(place: str, tmp_path: Path) -> None:
     reached = 0
-    harmless = compiled(*PLACES[place]("harmless", tmp_path), tmp_path, 0)
+    harmless = [compiled(*PLACES[place]("harmless", tmp_path), tmp_path, level) for level in (0, 1)]
+    skeletons = [skeleton(made.source) if made and place != "text of the data" else None for made in harmless]
     for number, text in enumerate(STRINGS):
         made = compiled(*PLACES[place](text, tmp_path), tmp_path, number % 2)
         if made is not None:
             reached += 1
-            script = made.load()
-            script.train(steps=1, report=lambda event: None)
-            script.predict(script.init(), next(script.batches("train")))
-            if number % 2 == 0 and harmless is not None and place != "text of the data":
-                assert skeleton(made.source) == skeleton(harmless.source)
+            expected = skeletons[number % 2]
+            assert expected is None or skeleton(made.source) == expected
+            if expected is None or reached % 5 == 1:
+                runs(made)
         assert not (tmp_path / CANARY).exists(), text
     assert reached > 5 or place not in MUST_WORK
 
 
 def test_the_name_of_the_spec_itself(tmp_path: Path) -> None:
+    expected = [skeleton(compile_spec(GOOD.replace(NAME, "name: spec"), level=level).source) for level in (0, 1)]
     for number, text in enumerate(STRINGS):
         path = tmp_path / (text.replace("/", "_").replace("\0", "_")[:100] + ".rnn")
         path.write_text(GOOD.replace(NAME + "\n", ""))
         made = compile_spec(path, level=number % 2)
-        made.load().train(steps=1, report=lambda event: None)
+        assert skeleton(made.source) == expected[number % 2]
         assert made.source.isascii() and all(c.isprintable() or c == "\n" for c in made.source)
-        assert not (tmp_path / CANARY).exists(), text
 
 
 # ------------------------------------------------------------------ the second line of defence

@@ -105,6 +105,10 @@ def once_found() -> dict[str, Sketch]:
         "sum_of_one_hot_inputs": sketch(
             {"y": at(w, add(call("neg", step("ids", X)), step("ids", X), step("ids", X, 1), step("ids", X)))}, inputs=("ids",)
         ),
+        "start_that_only_a_transposed_product_reads": sketch(
+            {"M": Read("M", (X, H), "step", -1), "y": at(p("V", Y, H), at(a, Read("M", (X, H), "step", -2)))},
+            starts=(Start("M", 1, p("M_start", X, H)),),
+        ),
         "number_as_parameter_and_state": sketch(
             {"n": tanh(add(mul(p("c"), Read("n", (), "step", 1)), call("dot", a, x)))}
             | {"y": mul(Read("n", (), "step"), at(w, x))}

@@ -218,6 +218,12 @@ def test_the_nearest_tag_is_looked_for_inside_the_function_only() -> None:
     assert failures.tag_above(script, 5) is None
 
 
+@pytest.mark.parametrize("behind", ["", "   for all t at once", ", and so f[t], o[t]"])
+def test_a_tag_is_found_whatever_stands_behind_it(behind: str) -> None:
+    lines = ["# h[t] = x[t]   [model.rnn:2]", "a()", f"# y[t] = h[t]   [model.rnn:3]{behind}", "b()"]
+    assert failures.tag_above(["def forward(p, w):", *(f"    {line}" for line in lines)], 5) == ("model.rnn", 3)
+
+
 def test_divergence_is_explained(tmp_path: Path) -> None:
     event = '{"event": "diverged", "step": 12, "what": "W_hh"}'
     text = failure(run(f"print('{event}')\nraise SystemExit(1)", tmp_path))

@@ -79,12 +79,12 @@ class Scheduler:
         for k, arg in enumerate(value.args):
             if arg in members or arg in self.block_of or arg not in self.chosen:
                 continue
-            aside = value.op == "shift" and k == 0 or (lagged and self.values[item].op in VIEWS)
+            aside = value.op in WHOLE or (value.op == "shift" and k == 0) or (lagged and value.op in VIEWS)
             if self.values[arg].op in VIEWS:
                 yield from self._waiting(arg, members, aside)
             elif self.values[arg].op in LEAVES:
                 continue
-            elif aside or value.op in WHOLE or not self._can_wait(arg):
+            elif aside or not self._can_wait(arg):
                 self._place(sorted(self.group[arg], key=list(self.values).index))
             else:
                 yield from self._waiting(arg, members)

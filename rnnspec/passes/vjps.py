@@ -110,13 +110,6 @@ def d_total(g: Graph, y: Value, dy: int) -> Contributions:
     return [(y.args[0], spread(g, dy, y.attr, g[y.args[0]]))]
 
 
-def d_dot(g: Graph, y: Value, dy: int) -> Contributions:
-    """y = sum(a * b): da = dy * b, db = dy * a."""
-    a, b = y.args
-    over = spread(g, dy, y.attr, g[a])
-    return [(a, g.emit("mul", over, b)), (b, g.emit("mul", over, a))]
-
-
 def d_expand(g: Graph, y: Value, dy: int) -> Contributions:
     """The sum over the steps, or over steps and sequences."""
     (a,) = y.args
@@ -175,7 +168,6 @@ VJPS: dict[str, Rule] = {
     "transpose": lambda g, y, dy: [(y.args[0], g.emit("transpose", dy))],
     "copy": lambda g, y, dy: [(y.args[0], dy)],
     "total": d_total,
-    "dot": d_dot,
     "matmul": d_matmul,
     "outer": d_outer,
     "lookup": lambda g, y, dy: [(y.args[0], g.emit("lookup_sum", dy, y.args[1], attr=g[y.args[0]].shape[1]))],

@@ -11,7 +11,7 @@ from rnnspec.diagnostics import Diagnostic, Label, Source, Span
 
 FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+)', re.MULTILINE)
 REASON = re.compile(r"^(?P<reason>[A-Za-z_][\w.]*(?:: .*)?)$", re.MULTILINE)
-TAG = re.compile(r"\[(?P<file>[^\[\]:]+):(?P<line>\d+)\]\s*$")
+TAG = re.compile(r"^\s*#.* \[(?P<file>[^\[\]:]+):(?P<line>\d+)\]")  # more may follow, such as `for all t at once`
 
 
 @dataclass(frozen=True)

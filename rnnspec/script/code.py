@@ -10,6 +10,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
+from rnnspec.ir.program import Origin
+
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 NOT_PROSE = re.compile(r"[^A-Za-z0-9_ .,:;=+\-*/@()\[\]<>!?'`&%|~^$\n]")
 
@@ -54,6 +56,11 @@ def prose(text: str) -> Code:
     """Text for a comment or docstring: one line, ASCII, and no character that could end either."""
     line = " ".join(re.sub(r"#[^\n]*", "", text).replace('"', "'").split())
     return Code(NOT_PROSE.sub("?", line))
+
+
+def tag(origin: Origin) -> Code:
+    """An equation with its place, as it stands above the lines that compute it."""
+    return Code(Origin(prose(origin.text), prose(origin.place), tuple(map(prose, origin.also))))
 
 
 def fill(text: str, /, **values: object) -> Code:

@@ -11,10 +11,10 @@ from rnnspec.ir.program import Block, Program, Value
 from rnnspec.ir.storage import Buffer, Copy, Placement
 from rnnspec.script.body import Body
 from rnnspec.script.calls import CALLS, FUNCTIONS, HELPERS
-from rnnspec.script.code import prose
+from rnnspec.script.code import tag
 from rnnspec.script.layout import layout
 from rnnspec.script.operands import Loop, Operands
-from rnnspec.script.sizes import shape_text
+from rnnspec.script.sizes import shape_text, sizes_of
 
 WIDTH = 116
 
@@ -148,7 +148,7 @@ class FastPrinter:
             made += self._calls(value)
             if made and value.origin and value.origin != shown:
                 at_once = "   for all t at once" if self.operands.loop is None and value.time == "step" else ""
-                lines.append(f"# {prefix}{prose(str(value.origin))}{at_once}")
+                lines.append(f"# {prefix}{tag(value.origin)}{at_once}")
                 shown = value.origin
             lines += made
         return lines
@@ -245,7 +245,7 @@ class FastPrinter:
 
 def axes_text(buffer: Buffer, time: str, spec: Spec) -> str:
     """The shape of a buffer's array, sizes by name."""
-    shape = shape_text(buffer.shape, spec.model.sizes)
+    shape = shape_text(buffer.shape, sizes_of(spec.model))
     axes = {
         "history": [time, *shape, "B"],
         "step": [*shape, "B"],

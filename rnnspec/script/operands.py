@@ -15,10 +15,13 @@ from rnnspec.ir.program import Program, Value
 from rnnspec.ir.storage import Buffer, Placement, Region
 from rnnspec.script.layout import Layout, data_attributes
 from rnnspec.script.names import OWN, identifier
-from rnnspec.script.sizes import size_text
+from rnnspec.script.sizes import size_text, sizes_of
 
 WORKSPACE = frozenset(["T", "B", "share", "mask", "length", "fresh"])
 """Attributes of w with a meaning of their own."""
+
+
+STORED_ELSEWHERE = frozenset({"param", "stacked", "constant", "expand", "spread", "transpose"})
 
 
 @dataclass
@@ -47,13 +50,15 @@ class Operands:
     def __init__(self, program: Program, placement: Placement, layout: Layout, functions: frozenset[str], model: Model) -> None:
         self.program, self.values, self.placement, self.layout = program, program.values, placement, layout
         self.reserved, self.masked = OWN | functions, model.masked
-        self.sizes = model.sizes
+        self.sizes = sizes_of(model)
         self.scalar_share = not model.masked or any(v.time == "sequence" for v in program.leaves("share"))
         self.gradients: dict[int, str] = {}
         for param, gradient in program.roots.gradients:
             if self.values[gradient].op not in VIEWS:
                 self.gradients.setdefault(gradient, layout.attribute[param])
         self.attribute = self._buffer_names()
+        names = [e.name for e in model.equations]
+        self.spoken = {*names, *(f"d{n}" for n in names)}
         self.short = self._region_names()
         self.loop: Loop | None = None
 
@@ -72,16 +77,12 @@ class Operands:
         return names
 
     def _region_names(self) -> dict[Region, str]:
-        """One name for one place: the shortest of the values that live there."""
-        found: dict[Region, str] = {}
-        for item, value in self.values.items():
-            if value.op in ("param", "stacked", "constant", "expand", "spread", "transpose"):
-                continue
-            if self._base(value).op in ("param", "stacked", "constant", "expand", "spread", "transpose"):
-                continue
-            region = self.placement.resolve(item)
-            found[region] = min(found.get(region, value.name), value.name, key=len)
-        return found
+        """One name for one place: of the equation that lives there or its adjoint, else of the last value to live there."""
+        stored = [v for v in self.values.values() if self._base(v).op not in STORED_ELSEWHERE]
+        found: dict[Region, Value] = {}
+        for value in sorted(stored, key=lambda v: (v.name in self.spoken, self.placement.ticks.get(v.id, 0))):
+            found[self.placement.resolve(value.id)] = value
+        return {region: value.name for region, value in found.items()}
 
     def _base(self, value: Value) -> Value:
         while value.op in ("rows", "shift"):

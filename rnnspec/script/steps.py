@@ -7,7 +7,7 @@ from rnnspec.ir import ops
 from rnnspec.ir.program import Program, Value
 from rnnspec.script.expressions import ATOM, EXPRESSIONS, LOOSE, POWER, PRODUCT, PRODUCTS, SUM, UNARY, Row, Text
 from rnnspec.script.layout import Layout
-from rnnspec.script.sizes import shape_text, size_text
+from rnnspec.script.sizes import shape_text, size_text, sizes_of
 from rnnspec.script.windows import carries
 
 
@@ -25,6 +25,7 @@ class Steps:
         lines: set[int],
     ) -> None:
         self.program, self.values, self.layout, self.spec = program, program.values, layout, spec
+        self.sizes = sizes_of(spec.model)
         self.names, self.arrays, self.pads, self.lines = names, arrays, pads, lines
         self.windows = carries(spec)
         steps = any(v.time == "step" for v in program.leaves("share"))
@@ -158,20 +159,20 @@ class Steps:
     def _filled(self, value: Value, row: Row) -> Text:
         self.helpers |= {row.helper} - {""}
         operands = [self.operand(a, row.operands[k] if k < len(row.operands) else LOOSE) for k, a in enumerate(value.args)]
-        shape = ", ".join([*shape_text(value.shape, self.spec.model.sizes), *(["w.B"] if value.time != "fixed" else [])])
+        shape = ", ".join([*shape_text(value.shape, self.sizes), *(["w.B"] if value.time != "fixed" else [])])
         text = row.template.format(
             *operands,
             k=self._held(value),
             all=", ".join(operands),
             shape=f"({shape}{',' if ',' not in shape else ''})",
-            rows=shape_text(value.shape, self.spec.model.sizes)[0] if value.shape else "",
+            rows=shape_text(value.shape, self.sizes)[0] if value.shape else "",
         )
         return Text(text, row.binding)
 
     def _held(self, value: Value) -> str:
         """What an operation holds beside its operands: a number, or a size by its name."""
         if value.op == "one_hot":
-            return size_text(value.attr, self.spec.model.sizes)
+            return size_text(value.attr, self.sizes)
         return literal(value.attr) if isinstance(value.attr, int | float) else ""
 
     def _joined(self, value: Value) -> Text:

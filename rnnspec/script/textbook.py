@@ -8,12 +8,12 @@ from rnnspec.frontend.typed import Spec
 from rnnspec.ir.ops import DATA, SUMS, VIEWS
 from rnnspec.ir.program import Block, Program, Value
 from rnnspec.script.body import Body
-from rnnspec.script.code import prose
+from rnnspec.script.code import tag
 from rnnspec.script.expressions import HELPERS, LOOSE
 from rnnspec.script.layout import data_attributes, layout
 from rnnspec.script.names import OWN, identifier
 from rnnspec.script.operands import WORKSPACE
-from rnnspec.script.sizes import shape_text
+from rnnspec.script.sizes import shape_text, sizes_of
 from rnnspec.script.steps import Steps
 from rnnspec.script.windows import carries
 
@@ -30,6 +30,7 @@ class TextbookPrinter:
 
     def __init__(self, program: Program, spec: Spec) -> None:
         self.program, self.spec, self.values = program, spec, program.values
+        self.sizes = sizes_of(spec.model)
         self.layout = layout(program, spec.model)
         self.users = program.users()
         self.windows = carries(spec)
@@ -152,7 +153,7 @@ class TextbookPrinter:
             self.lines.add(item)
             value = self.values[item]
             if value.origin and value.origin != origin:
-                lines.append(f"# {prefix}{prose(str(value.origin))}")
+                lines.append(f"# {prefix}{tag(value.origin)}")
                 origin = value.origin
             lines.append(self._line(value))
         if block.kind == "map":
@@ -246,7 +247,7 @@ class TextbookPrinter:
     def _array(self, value: Value) -> list[str]:
         lead, lag = self.pads.get(value.id, (0, 0))
         time = ["T" + (f" + {lead + lag}" if lead + lag else "")] if value.time == "step" else []
-        axes = ", ".join([*time, *shape_text(value.shape, self.spec.model.sizes), "B"])
+        axes = ", ".join([*time, *shape_text(value.shape, self.sizes), "B"])
         axes = f"({axes}{',' if ',' not in axes else ''})"
         make = "ones" if value.op == "dropout" else "zeros"
         kind = "int" if value.op == "ids" else "bool" if self.steps.is_condition(value) else "dtype"

@@ -7,6 +7,7 @@ from the typed tree.  References are `complex-step` (needs NumPy only) and `torc
 from __future__ import annotations
 
 import json
+import math
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -80,8 +81,11 @@ class Certificate:
             raise GradientMismatch("\n".join(["the gradients of the script are not proven", *bad]))
 
     def to_json(self) -> str:
-        """All fields as JSON text, the same bytes for the same content."""
-        return json.dumps({"passed": self.passed, **asdict(self)}, indent=2)
+        """All fields as JSON text, the same bytes for the same content; an error without a number is null."""
+        content = {"passed": self.passed, **asdict(self)}
+        for check in content["checks"]:
+            check["error"] = check["error"] if math.isfinite(check["error"]) else None
+        return json.dumps(content, indent=2, allow_nan=False)
 
 
 def verify(
@@ -107,9 +111,7 @@ def verify(
     for reference in against:
         checks += _REFERENCES[reference](spec.model, at, masks, got, quick)
     lengths = tuple(int(n) for n in at.batch["length"]) if spec.model.masked else ()
-    return Certificate(
-        spec.name, spec.digest, tuple(checks), steps, B, lengths, seed, dropout, _versions("torch" in against)
-    )
+    return Certificate(spec.name, spec.digest, tuple(checks), steps, B, lengths, seed, dropout, _versions("torch" in against))
 
 
 Masks = Sequence[Array] | None
@@ -166,9 +168,7 @@ _REFERENCES: dict[str, Callable[[Model, Probe, Masks, Got, bool], list[Check]]] 
 }
 
 
-def _measured(
-    reference: str, method: str, name: str, got: Array, want: Array, scale: float | None = None
-) -> Check:
+def _measured(reference: str, method: str, name: str, got: Array, want: Array, scale: float | None = None) -> Check:
     """One comparison as a row of the certificate, whether it passes or not."""
     tolerance = TOLERANCE[reference]
     try:
@@ -182,9 +182,7 @@ def _measured(
 
 def _row(reference: str, method: str, tolerance: float, distance: Distance) -> Check:
     problem = "" if distance.allowed else str(distance)
-    return Check(
-        distance.name, reference, method, distance.error, tolerance, distance.element, distance.allowed, problem
-    )
+    return Check(distance.name, reference, method, distance.error, tolerance, distance.element, distance.allowed, problem)
 
 
 def _value(reference: str, got: float, want: float) -> Check:

@@ -1,0 +1,7 @@
+"""Mistakes that a compiler could have, one planted at a time, to see that the checks of this suite catch each of them."""
+
+from __future__ import annotations
+
+from tests.faults import passes, rules, scripts
+
+FAULTS = {fault.name: fault for fault in (*rules.FAULTS, *passes.FAULTS, *scripts.FAULTS)}

@@ -1,0 +1,182 @@
+"""Wrong passes: what is lost, moved or shared that must not be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from rnnspec import compiler
+from rnnspec.ir.program import Block, Program
+from rnnspec.ir.validate import validate
+from rnnspec.passes import hoist, lower, place, schedule, stack
+from tests import test_blocks, test_place, test_truncation
+from tests.faults.planting import Fault, attribute, instead, models, windows
+
+Lowering, Placer, Scheduler = lower.Lowering, place.Placer, schedule.Scheduler
+Pass = Callable[[Program], Program]
+BROKEN = (AssertionError, ValueError)
+"""A wrong script may not even run."""
+
+
+# ------------------------------------------------------------------ lower
+
+
+def plain_lead(self: Lowering, name: str, steps: int, shape: Any) -> int:
+    """A later step as if all sequences were equally long."""
+    return self.graph.shift(self._operand(name), -steps, shape, self._starts(name, -steps, shape))
+
+
+# ------------------------------------------------------------------ stack
+
+
+def gaps_ignored(right: Any) -> Any:
+    """Rows that do not follow each other count as neighbours."""
+
+    def wrong(made: stack.Values, items: list[int], like: Any) -> int | None:
+        parts = [made[i] for i in items]
+        if {v.op for v in parts} != {"rows"} or len({v.args for v in parts}) > 1:
+            return right(made, items, like)  # type: ignore[no-any-return]
+        low, count = min(v.attr[0] for v in parts), sum(v.shape[0] for v in parts)
+        low = min(low, made[parts[0].args[0]].shape[0] - count)
+        return stack.add(made, "rows", [parts[0].args[0]], (low, low + count), parts)
+
+    return wrong
+
+
+def in_other_order(right: Any) -> Any:
+    """The members of a stack from the last to the first."""
+    return lambda made, items: right(made, items[::-1])
+
+
+# ------------------------------------------------------------------ weight gradients, hoist
+
+
+def swapped(right: Pass) -> Pass:
+    """a b^T becomes b a^T."""
+
+    def wrong(program: Program) -> Program:
+        made = right(program)
+        values = {i: replace(v, args=v.args[::-1]) if v.op == "gram" else v for i, v in made.values.items()}
+        return replace(made, values=values)
+
+    return wrong
+
+
+def one_free_operand_twice(right: Pass) -> Pass:
+    """What is split off loses an operand."""
+
+    def wrong(program: Program) -> Program:
+        made = right(program)
+        free = {i for i, v in made.values.items() if v.name.endswith("_free") and len(v.args) > 1}
+        values = {i: replace(v, args=(v.args[0],) * len(v.args)) if i in free else v for i, v in made.values.items()}
+        return replace(made, values=values)
+
+    return wrong
+
+
+def forwards(right: Any) -> Any:
+    """All loops run forwards."""
+    return lambda *arguments: tuple(Block(b.kind, b.ids, abs(b.direction)) for b in right(*arguments))
+
+
+# ------------------------------------------------------------------ place
+
+
+def without_the_loop(right: Any) -> Any:
+    """A value that a later step reads is not kept to the end of the loop."""
+
+    def wrong(self: Placer, item: int) -> int:
+        ends = {end for _, end in self.span}
+        reads = [tick for tick, _ in self._reads(item) if tick not in ends]
+        return max(reads, default=self.at[item])
+
+    return wrong
+
+
+def even_if_occupied(right: Any) -> Any:
+    """A carried value is put where the old one is, needed or not."""
+    return lambda self, region, start, end, item: item in self.carried or right(self, region, start, end, item)
+
+
+def without_copies(right: Any) -> Any:
+    """What a concatenation holds and was not computed in it is missing."""
+
+    def wrong(self: Placer, item: int, storage: Any) -> None:
+        known = len(self.copies)
+        right(self, item, storage)
+        del self.copies[known:]
+
+    return wrong
+
+
+def any_rows(right: Any) -> Any:
+    """In place, although the rows are others."""
+    return lambda self, old, new, old_region, new_region: right(self, old, new, new_region, new_region)
+
+
+def in_place_at_will(self: Placer, old: int, new: int, old_region: Any, new_region: Any) -> bool:
+    """Any elementwise operation, whatever it reads twice."""
+    return self.values[new].op in place.ELEMENTWISE and old_region == new_region
+
+
+def in_place(case: str) -> Callable[[], None]:
+    """The direct test of one case."""
+    return partial(test_place.test_what_may_not_run_in_place, case)
+
+
+TWICE = [in_place(case) for case in test_place.MAY_NOT if "twice" in case]
+CHOICE = [in_place(case) for case in test_place.MAY_NOT if "choice" in case]
+
+
+def fixed_windows() -> list[Callable[[], None]]:
+    """The spec of `test_truncation`, which has learned starts and several lags."""
+    test_truncation.compiled.cache_clear()
+    return [partial(test_truncation.test_windows_give_the_gradients_of_torch, level, test_truncation.CUTS) for level in (1, 0)]
+
+
+# ------------------------------------------------------------------ schedule
+
+
+def at_the_same_step(right: Any) -> Any:
+    """A step that the loop has not reached counts as computed."""
+    return lambda self, item, number, direction, whole, lag: right(self, item, number, direction, whole, 0)
+
+
+def not_as_a_whole(right: Any) -> Any:
+    """v[T] is read in the loop that computes v."""
+    return lambda self, item, number, direction, whole, lag: right(self, item, number, direction, False, lag)
+
+
+def well_formed() -> None:
+    """The textbook schedule of the program that has a recurrence each way, and of its gradient."""
+    test_blocks.test_the_textbook_gradient_runs_through_the_loops_backwards()
+    validate(schedule.schedule(test_blocks.read(test_blocks.TWO_WAYS)))
+
+
+FAULTS = [
+    Fault("states are not held behind the end", attribute(lower, "recurrent_names", instead(lambda model: set())), models(0)),
+    Fault("later steps ignore the lengths", attribute(Lowering, "_lead", instead(plain_lead)), models(0)),
+    Fault("nothing stands behind the end", attribute(Lowering, "_or_start", instead(lambda self, v, s: v)), models(0)),
+    Fault("starts are forgotten", attribute(Lowering, "_starts", instead(lambda self, *_: [])), models(0)),
+    Fault("rows with gaps are neighbours", attribute(stack, "line_up", gaps_ignored), models(0), BROKEN),
+    Fault("every parameter is stacked", attribute(stack, "own_storage", instead(lambda values, item: True)), models(0), BROKEN),
+    Fault("stacks in another order", attribute(stack, "stacked", in_other_order), models(0)),
+    Fault("the kinds of a stack in another order", attribute(stack, "merge_kinds", lambda right: lambda k: right(k[::-1])), models(0)),
+    Fault("operands of weight gradients swapped", attribute(compiler, "weight_gradients", swapped), models(0), BROKEN),
+    Fault("what is repeated stays a view", attribute(compiler, "materialise", instead(lambda program: program)), models(0), BROKEN),
+    Fault("a free operand is lost", attribute(hoist, "split", one_free_operand_twice), models(0)),
+    Fault("all fast loops run forwards", attribute(hoist, "arrange", forwards), models(0)),
+    Fault("every place is free", attribute(Placer, "free", instead(lambda self, *_: True)), models(0)),
+    Fault("lagged reads end with their step", attribute(Placer, "last", without_the_loop), models(0)),
+    Fault("old and new value share a place", attribute(Placer, "free", even_if_occupied), models(0)),
+    Fault("parts of a concatenation are not copied", attribute(Placer, "_place_concat", without_copies), models(0)),
+    Fault("in place on other rows", attribute(Placer, "in_place", any_rows), models(0)),
+    Fault("in place with an operand read twice", attribute(Placer, "in_place", instead(in_place_at_will)), TWICE),
+    Fault("in place over what a choice reads", attribute(Placer, "in_place", instead(in_place_at_will)), CHOICE),
+    Fault("starts are not kept", attribute(Placer, "_pinned", instead(lambda self, item: False)), models(0)),
+    Fault("later steps in the same loop", attribute(Scheduler, "_readable", at_the_same_step), models(0)),
+    Fault("the last step in the same loop", attribute(Scheduler, "_readable", not_as_a_whole), models(0)),
+    Fault("a settled loop is turned", attribute(Scheduler, "_looks_aside", instead(lambda self, *_: False)), models(0)),
+]

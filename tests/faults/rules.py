@@ -1,0 +1,160 @@
+"""Wrong rows in the table of derivatives, and wrong ways to add up what they send."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rnnspec.ir.graph import Graph
+from rnnspec.ir.program import Value
+from rnnspec.passes import differentiate, vjps
+from rnnspec.passes.vjps import VJPS, Contributions, Rule
+from tests.faults.planting import Fault, attribute, instead, models, row
+
+Backward = differentiate.Backward
+
+
+def passed_on(g: Graph, y: Value, dy: int) -> Contributions:
+    """As if the operation were not there."""
+    return [(y.args[0], dy)]
+
+
+def zero(right: Rule, lost: int) -> Rule:
+    """One operand receives zeros."""
+
+    def rule(g: Graph, y: Value, dy: int) -> Contributions:
+        sent = right(g, y, dy)
+        operand, contribution = sent[lost]
+        return [*sent[:lost], (operand, g.emit("scale", contribution, attr=0.0)), *sent[lost + 1 :]]
+
+    return rule
+
+
+def first_lost(right: Rule) -> Rule:
+    """The first operand receives zeros."""
+    return zero(right, 0)
+
+
+def second_lost(right: Rule) -> Rule:
+    """The second operand receives zeros."""
+    return zero(right, 1)
+
+
+def each_once(right: Rule) -> Rule:
+    """An operand that stands twice receives once."""
+    return lambda g, y, dy: list(dict(right(g, y, dy)).items())
+
+
+def times(what: str) -> Rule:
+    """dy times the operand, or times the result."""
+    return lambda g, y, dy: [(y.args[0], g.emit("mul", dy, y.args[0] if what == "operand" else y.id))]
+
+
+def same_sign(right: Rule) -> Rule:
+    """The second operand receives what the first one does."""
+    return lambda g, y, dy: [(a, right(g, y, dy)[0][1]) for a in y.args]
+
+
+def half(right: Rule) -> Rule:
+    """A factor is lost."""
+    return lambda g, y, dy: [(a, g.emit("scale", d, attr=0.5)) for a, d in right(g, y, dy)]
+
+
+def power(g: Graph, y: Value, dy: int) -> Contributions:
+    """The exponent is not lowered."""
+    return [(y.args[0], g.emit("mul", dy, g.emit("scale", y.id, attr=y.attr)))]
+
+
+def sigmoid_throughout(g: Graph, y: Value, dy: int) -> Contributions:
+    """The rule of sigmoid for all rows."""
+    return vjps.d_squash(g, replace(y, attr=(("sigmoid", y.shape[0]),)), dy)
+
+
+def chosen_by_both(g: Graph, y: Value, dy: int) -> Contributions:
+    """The second operand receives where the first one was chosen."""
+    condition, a, b = y.args
+    part = g.emit("mul", dy, condition)
+    return [(a, part), (b, part)]
+
+
+def norm_is_constant(g: Graph, y: Value, dy: int) -> Contributions:
+    """The norm is not differentiated."""
+    return [(y.args[0], g.emit("mul", dy, y.args[1]))]
+
+
+def mean_over_all(right: Rule) -> Rule:
+    """The mean of each group is divided by the rows of all groups; with one group it is right."""
+
+    def rule(g: Graph, y: Value, dy: int) -> Contributions:
+        groups = g[y.args[1]].attr[0] if g[y.args[1]].op == "spread" else 1
+        return right(g, y, g.emit("scale", dy, attr=1.0 / groups)) if groups > 1 else right(g, y, dy)
+
+    return rule
+
+
+def softmax_of_each(g: Graph, y: Value, dy: int) -> Contributions:
+    """Each row by itself, as if their sum were not 1."""
+    return [(y.args[0], g.emit("mul", y.id, dy))]
+
+
+def every_step(g: Graph, y: Value, dy: int) -> Contributions:
+    """The last step is not told from the others."""
+    return [(y.args[0], g.emit("expand", dy, attr="step"))]
+
+
+def without_the_class(g: Graph, y: Value, dy: int) -> Contributions:
+    """softmax(a) without - 1 at the class."""
+    logits, _, logs = y.args
+    return [(logits, g.emit("mul", g.emit("exp", logs), vjps.spread(g, dy, 1, g[logits])))]
+
+
+def first_layer(self: Backward, value: Value) -> int:
+    """Of row ranges that overlap, the later ones are forgotten."""
+    kept: list[tuple[int, int]] = []
+    for span in sorted(self.pieces[value.id]):
+        if not kept or kept[-1][1] <= span[0]:
+            kept.append(span)
+    return self._layer(value, kept)
+
+
+def starts_without_gradient(self: Backward, value: Value, adjoint: int) -> None:
+    """A learned start receives nothing."""
+    self.graph.keep_promise(self._promise(value), self._storable(adjoint))
+
+
+WRONG = {
+    "add": (second_lost, 0),
+    "sub": (same_sign, 0),
+    "mul": (each_once, 0),
+    "div": (second_lost, 0),
+    "scale": (instead(passed_on), 0),
+    "offset": (first_lost, 0),
+    "from_constant": (instead(passed_on), 0),
+    "power": (instead(power), 0),
+    "exp": (instead(times("operand")), 0),
+    "log": (instead(times("operand")), 0),
+    "sqrt": (half, 0),
+    "abs": (instead(passed_on), 0),
+    "square": (half, 0),
+    "relu": (instead(passed_on), 0),
+    "softplus": (instead(times("result")), 0),
+    "squash": (instead(sigmoid_throughout), 0),
+    "minimum": (instead(vjps.d_chosen("greater")), 0),
+    "maximum": (instead(vjps.d_chosen("less")), 0),
+    "select": (instead(chosen_by_both), 0),
+    "rms_scale": (instead(norm_is_constant), 0),
+    "softmax": (instead(softmax_of_each), 0),
+    "spread": (half, 0),
+    "matmul": (first_lost, 0),
+    "outer": (second_lost, 0),
+    "lookup": (first_lost, 0),
+    "last": (instead(every_step), 0),
+    "cross_entropy": (instead(without_the_class), 0),
+}
+"""Operation -> what becomes of its rule, and a random model that sees it."""
+
+FAULTS = [
+    *(Fault(f"derivative of {op}", row(VJPS, op, wrong), models(seed)) for op, (wrong, seed) in WRONG.items()),
+    Fault("derivative of layer norms in groups", row(VJPS, "rms_scale", mean_over_all), models(0)),
+    Fault("adjoints of rows that overlap", attribute(Backward, "_joined", instead(first_layer)), models(0)),
+    Fault("adjoints of starts", attribute(Backward, "_shift", instead(starts_without_gradient)), models(0)),
+]

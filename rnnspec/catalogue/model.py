@@ -215,4 +215,10 @@ PARAMETERS: dict[str, Entry] = {
         wrong="params: {b_h: {init: orthogonal}}",
         right="params: {W_hh: {init: orthogonal}}",
     ),
+    "E0506": Entry(
+        "there is nothing to train",
+        "Training changes parameters; a model without any, or with frozen ones only, stays what it is.",
+        wrong='params: {"*": {trainable: false}}',
+        right="params: {W_hh: {trainable: false}}",
+    ),
 }

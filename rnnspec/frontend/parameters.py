@@ -239,3 +239,13 @@ def check_amount(parameters: Iterable[ParameterInfo], problems: list[Diagnostic]
     shape = ", ".join(f"{size:,}" for size in largest.shape)
     message = f"the parameters have {total:,} numbers; the limit is {MOST_NUMBERS:,}"
     problems.append(problem("E0503", message, largest.span, f"the largest, [{shape}]", help="choose smaller sizes"))
+
+
+def check_trained(parameters: Iterable[ParameterInfo], model: Span, problems: list[Diagnostic]) -> None:
+    """Refuse a model in which nothing can be learned."""
+    infos = list(parameters)
+    if any(info.trainable for info in infos):
+        return
+    label = "every parameter here has `trainable: false`" if infos else "no equation here has a parameter"
+    help = "let one of them be trained" if infos else "give an equation a matrix or vector, such as `W_x @ x[t]`"
+    problems.append(problem("E0506", "there is nothing to train", model, label, help=help))

@@ -30,6 +30,7 @@ from rnnspec.passes.lookups import lookups
 from rnnspec.passes.lower import lower
 from rnnspec.passes.materialise import materialise
 from rnnspec.passes.place import place
+from rnnspec.passes.reductions import reductions
 from rnnspec.passes.schedule import schedule
 from rnnspec.passes.simplify import simplify
 from rnnspec.passes.stack import stack
@@ -66,6 +67,8 @@ def passes(level: int, batch: int) -> list[tuple[str, Pass]]:
         ("simplify gradient", simplify),  # drops the adjoints that nobody reads
         ("weight gradients", weight_gradients),  # needs the stacked adjoints: one product for each stack
         ("simplify products", simplify),
+        ("reductions", reductions),  # behind the derivative, whose rules know the plain sums
+        ("simplify sums", simplify),
         ("materialise", materialise),  # what is repeated over steps or rows, where it is needed as a whole
         ("hoist", partial(hoist, batch=batch)),  # last: it decides what is left inside the loops
     ]

@@ -33,7 +33,8 @@ PIECES = (
     [b"\0", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\r", b"\t", b"\x85", b"\xe2\x80\xa8", b"\x1b[31m"]
     + [b"[", b"]", b"{", b"}", b"(", b")", b"'", b'"', b"\\", b":", b": ", b" #", b"- ", b"? ", b"| ", b"> ", b"&a ", b"*a"]
     + [b"!!int ", b"%YAML", b"---\n", b"...\n", b"<<: ", b"\n", b"\n\n", b"\n  ", b"  ", b"@", b"`", b",", b"=", b"."]
-    + [b"99999999999999999999", b"1e400", b"-1", b"0", b"nan", b"\xc3\xa9", b"\xf0\x9f\x98\x80", b"\\ud800", b"[" * 70, b"-" * 130]
+    + [b"99999999999999999999", b"1e400", b"-1", b"0", b"nan", b"\xc3\xa9", b"\xf0\x9f\x98\x80", b"\\ud800"]
+    + [b"[" * 70, b"-" * 130]
 )
 
 
@@ -72,12 +73,15 @@ def _change_bytes(content: bytearray, chance: random.Random) -> None:
 # ------------------------------------------------------------------ tokens
 
 TOKEN = re.compile(r"#[^\n]*|[A-Za-z_][A-Za-z0-9_]*|[0-9][0-9.eE]*|\"[^\"\n]*\"|\n *|\*\*|[<>=!]=|\.T\b| +|[^ ]")
-STRANGE = (
-    "0 1 -1 2 1.5 1e400 99999999999999999999 0.0 T t T+1 t+1 t-2 -2 mask h V H W_x b_x x y true false null no ~ [] {} () "
-    "\"\" ' . , : ; = == @ * ** / + - < > not and or where lstm gru rnn reverse=true units=3 units=0 size=0 shape init l2 "
-    "tie trainable dropout layer_norm concat chunk softmax dot outer sum mean exp log pow minimum cross_entropy mse one_hot "
-    "next classes values vectors vector columns current text csv npz recall adam sgd cosine tbptt patience orthogonal"
-).split()
+STRANGE = re.findall(
+    r"\S+",
+    """
+    0 1 -1 2 1.5 1e400 99999999999999999999 0.0 T t T+1 t+1 t-2 -2 mask h V H W_x b_x x y true false null no ~ [] {} ()
+    '' ' . , : ; = == @ * ** / + - < > not and or where lstm gru rnn reverse=true units=3 units=0 size=0 shape init l2
+    tie trainable dropout layer_norm concat chunk softmax dot outer sum mean exp log pow minimum cross_entropy mse one_hot
+    next classes values vectors vector columns current text csv npz recall adam sgd cosine tbptt patience orthogonal
+    """,
+)
 
 
 def tokens(text: str) -> list[str]:

@@ -99,7 +99,7 @@ class Expressions:
 
     def _function(self, size: int, depth: int) -> Expr:
         a = self.vector(size, depth)
-        names = ["sigmoid", "tanh", "tanh", "relu", "abs", "softplus", "square", "softmax"]
+        names = ["sigmoid", "tanh", "tanh", "relu", "abs", "softplus", "square", "sin", "cos", "softmax"]
         made: list[Expr] = [call(name, a) for name in names]
         made += [call("exp", tanh(a)), call("log", add(1.5, sigmoid(a))), call("sqrt", add(1, call("square", a)))]
         made += [call("pow", a, 2), call("pow", add(1.5, tanh(a)), 0.5), call("pow", add(2, tanh(a)), -1)]

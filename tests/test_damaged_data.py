@@ -13,6 +13,7 @@ import pytest
 from numpy.lib import format as npy
 
 from rnnspec.frontend.check import check
+from rnnspec.verify.compare import Array
 
 SPEC = """\
 rnnspec: 1
@@ -39,9 +40,7 @@ SPECS = {
         y="classes(out, count=4)",
         loss="cross_entropy",
     ),
-    "a.csv": SPEC.format(
-        source='csv("a.csv", columns=["u", "v"])', x='columns(["u", "v"])', y='next(["v"])', loss="mse"
-    )
+    "a.csv": SPEC.format(source='csv("a.csv", columns=["u", "v"])', x='columns(["u", "v"])', y='next(["v"])', loss="mse")
     + STREAM,
     "a.txt": SPEC.format(source='text("a.txt")', x="one_hot(ids)", y="next(ids)", loss="cross_entropy") + STREAM,
 }
@@ -54,7 +53,7 @@ def verdict(folder: Path, name: str, content: bytes) -> str:
     return "fine" if checked else found[0].code
 
 
-def archive(compressed: bool = False, **arrays: np.ndarray) -> bytes:
+def archive(compressed: bool = False, /, **arrays: Array) -> bytes:
     """The bytes of an archive of arrays."""
     file = io.BytesIO()
     (np.savez_compressed if compressed else np.savez)(file, **arrays)  # type: ignore[arg-type]
@@ -63,7 +62,7 @@ def archive(compressed: bool = False, **arrays: np.ndarray) -> bytes:
 
 WHOLE = {"ids": np.ones((5, 4), int), "out": np.ones((5, 4), int)}
 GOOD = {
-    "an archive": ("a.npz", archive(**WHOLE)),
+    "an archive": ("a.npz", archive(False, **WHOLE)),
     "a compressed archive": ("a.npz", archive(True, **WHOLE)),
     "a table": ("a.csv", b"u,v\n" + b"1,2\n3.5,4e3\n" * 6),
     "a text": ("a.txt", "na\u00efve \U0001f600 text\n".encode()),

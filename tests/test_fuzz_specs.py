@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -46,7 +47,7 @@ GOOD = problem("E0001", "a message", Span(SOURCE, 0, 1))
 
 def bad(**changed: object) -> Diagnostic:
     """A diagnostic with something wrong."""
-    return Diagnostic(**{**vars(GOOD), **changed})  # type: ignore[arg-type]
+    return replace(GOOD, **changed)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -78,9 +78,15 @@ MASKED = [name for name in SPECS if model_of(name).masked]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the data that the models above read."""
     path, random = tmp_path_factory.mktemp("padding"), np.random.default_rng(0)
-    whole = {name: random.integers(0, 3, shape) for name, shape in (("ids", (9, 5)), ("out", (9, 5)), ("label", 9))}
-    real = {"X": random.standard_normal((9, 5, 4)), "Y": random.standard_normal((9, 5, 2))}
-    np.savez(path / "data.npz", length=np.full(9, 5), **whole, **real)
+    np.savez(
+        path / "data.npz",
+        X=random.standard_normal((9, 5, 4)),
+        Y=random.standard_normal((9, 5, 2)),
+        ids=random.integers(0, 3, (9, 5)),
+        out=random.integers(0, 3, (9, 5)),
+        label=random.integers(0, 3, 9),
+        length=np.full(9, 5),
+    )
     return path
 
 
@@ -114,7 +120,8 @@ def found(script: ModuleType, made: Compiled, at: Probe, batch: dict[str, Array]
     steps, sequences = max(np.shape(v)[1] for v in batch.values() if np.ndim(v) > 1), len(batch["length"])
     if uses_dropout(made.spec.model):  # masks are drawn for all steps at once, so they would differ for a longer batch
         drawn = [mask.copy() for mask in script.dropout_masks(STEP, 50, sequences)]
-        script.dropout_masks = lambda *arguments: [mask[:, : steps if mask.shape[1] > 1 else 1] for mask in drawn]
+        cut = [mask[:, : steps if mask.shape[1] > 1 else 1] for mask in drawn]
+        setattr(script, "dropout_masks", lambda *arguments: cut)  # noqa: B010  modules have no such attribute by type
     loss, gradients = script.loss_and_gradients(at.params, batch, step=STEP)
     return {"": np.array(loss), "without dropout": np.array(script.loss(at.params, batch)), **gradients}
 

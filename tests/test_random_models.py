@@ -109,6 +109,9 @@ def once_found() -> dict[str, Sketch]:
             {"M": Read("M", (X, H), "step", -1), "y": at(p("V", Y, H), at(a, Read("M", (X, H), "step", -2)))},
             starts=(Start("M", 1, p("M_start", X, H)),),
         ),
+        "fixed_condition_in_a_loop": sketch(
+            {"y": call("where", call("less", at(w, a), 0.1), 0.3, tanh(add(at(p("U", Y, X), x), step("y", Y, 1))))}
+        ),
         "number_as_parameter_and_state": sketch(
             {"n": tanh(add(mul(p("c"), Read("n", (), "step", 1)), call("dot", a, x)))}
             | {"y": mul(Read("n", (), "step"), at(w, x))}

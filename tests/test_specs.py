@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,7 +145,7 @@ def test_a_few_steps_of_training(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("RNNSPEC_DATA", str(FOLDER))
     losses: dict[int, list[float]] = {}
     for level in LEVELS:
-        module, events = script(name, level), []
+        module, events = script(name, level), list[dict[str, Any]]()
         params = module.train(steps=3, report=events.append)
         found = [event["train/loss"] for event in events if event["event"] == "step"]
         assert len(found) == 3 and np.isfinite(found).all()

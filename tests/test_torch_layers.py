@@ -6,9 +6,11 @@ needs both, and has both here: `c_n`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ TRAINING_STEPS = 50
 GATES = {"rnn": "h", "lstm": "ifzo", "gru": "rzn"}
 """The gates of each cell in the order in which torch stacks them."""
 MODULES = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
-OPTIMIZERS = {
+OPTIMIZERS: dict[str, Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]] = {
     "sgd(lr=0.1, momentum=0.9)": lambda params: torch.optim.SGD(params, lr=0.1, momentum=0.9),
     "adam(lr=0.01)": lambda params: torch.optim.Adam(params, lr=0.01),
 }
@@ -106,6 +108,11 @@ class Case:
         return found
 
 
+def candidate_only(gradient: torch.Tensor) -> torch.Tensor:
+    """The gradient of the second biases of a GRU, without those of its gates."""
+    return torch.cat([torch.zeros(2 * UNITS, dtype=gradient.dtype), gradient[2 * UNITS :]])
+
+
 class Network(torch.nn.Module):
     """The same network of torch.nn."""
 
@@ -122,23 +129,25 @@ class Network(torch.nn.Module):
             if name not in values:
                 parameter.requires_grad_(False)
             elif "bias_hh" in name:  # only the candidate has a second bias
-                parameter.register_hook(lambda gradient: torch.cat([torch.zeros(2 * UNITS), gradient[2 * UNITS :]]))
+                parameter.register_hook(candidate_only)  # type: ignore[no-untyped-call]
 
     def forward(self, batch: dict[str, Array]) -> torch.Tensor:
         """The predictions."""
         x = torch.tensor(batch["x"], dtype=torch.float64)
         if not self.case.masked:
             values = self.cells(x)[0]
-            return self.top(values[:, -1] if self.case.last else values)
-        lengths = torch.tensor(batch["length"])
-        packed, _ = self.cells(pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False))
-        values, _ = pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])
-        return self.top(values[torch.arange(len(x)), lengths - 1] if self.case.last else values)
+            lengths = torch.full((len(x),), x.shape[1])
+        else:
+            lengths = torch.tensor(batch["length"])
+            packed, _ = self.cells(pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False))
+            values, _ = pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])
+        found: torch.Tensor = self.top(values[torch.arange(len(x)), lengths - 1] if self.case.last else values)
+        return found
 
     def loss(self, batch: dict[str, Array]) -> torch.Tensor:
         """The mean over features and over sequences, or over the valid steps of all of them."""
         target = torch.tensor(batch["target"], dtype=torch.float64)
-        found = (self(batch) - target).square().mean(-1)
+        found: torch.Tensor = (self(batch) - target).square().mean(-1)
         if self.case.masked and not self.case.last:
             found = found[torch.tensor(valid_steps(batch))]
         return found.mean()
@@ -178,7 +187,7 @@ def test_predictions_and_gradients(case: Case, tmp_path: Path, monkeypatch: pyte
     batch = next(script.batches("train"))
     network = Network(case, params)
     loss = network.loss(batch)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     got, gradients = script.loss_and_gradients(params, batch)
     predicted, wanted = script.predict(params, batch)["y"], network(batch).detach().numpy()
     if case.masked and not case.last:
@@ -195,7 +204,8 @@ TRAINED = [Case(cell) for cell in GATES] + [Case("lstm", 2), Case("gru", 2, both
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("case", TRAINED, ids=str)
 def test_fifty_steps_of_training(case: Case, optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    script, events = compiled(case, tmp_path, monkeypatch, optimizer), []
+    script = compiled(case, tmp_path, monkeypatch, optimizer)
+    events: list[dict[str, Any]] = []
     params = script.train(report=events.append)
     losses = [event["train/loss"] for event in events if event["event"] == "step"]
     wanted, network = losses_of_torch(case, script, optimizer)
@@ -208,14 +218,15 @@ def test_fifty_steps_of_training(case: Case, optimizer: str, tmp_path: Path, mon
 
 def losses_of_torch(case: Case, script: ModuleType, optimizer: str) -> tuple[list[float], Network]:
     """The losses of torch from the same initial values and over the same batches, and the trained network."""
-    network, losses = Network(case, script.init(script.SEED)), []
+    network = Network(case, script.init(script.SEED))
+    losses: list[float] = []
     update = OPTIMIZERS[optimizer]([p for p in network.parameters() if p.requires_grad])
     epoch = 0
     while len(losses) < TRAINING_STEPS:
         for batch in list(script.batches("train", script.SEED, epoch))[: TRAINING_STEPS - len(losses)]:
             update.zero_grad()
             loss = network.loss(batch)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             update.step()
             losses.append(loss.item())
         epoch += 1

@@ -71,6 +71,8 @@ def _curves() -> Iterator[Function]:
         "sigmoid": "1 / (1 + exp(-x))",
         "relu": "x where it is positive, else 0",
         "softplus": "log(1 + exp(x)), a smooth relu",
+        "sin": "sine",
+        "cos": "cosine",
         "exp": "e to the power of x",
         "log": "natural logarithm",
         "sqrt": "square root",

@@ -115,10 +115,13 @@ OPS: dict[str, Op] = {
     "sqrt": _elementwise("sqrt(a)"),
     "abs": _elementwise("abs(a)"),
     "sign": _elementwise("sign(a)"),
+    "sin": _elementwise("sin(a)"),
+    "cos": _elementwise("cos(a)"),
     "relu": _elementwise("max(a, 0)"),
     "softplus": _elementwise("log(1 + exp(a))"),
     "square": _elementwise("a * a"),
     "squash": _elementwise("sigmoid or tanh, by blocks of rows", "((kind, rows), ...)"),
+    "inv_sqrt": _elementwise("1 / sqrt(a + eps)", "eps"),
     "minimum": _elementwise("the smaller of two"),
     "maximum": _elementwise("the larger of two"),
     "select": _elementwise("a where the condition holds, else b"),
@@ -142,6 +145,7 @@ OPS: dict[str, Op] = {
     "lookup_sum": Op("other", lambda a, n: (a[0].shape[0], n), always("fixed"), "columns added up by id", "columns"),
     # reductions
     "total": Op("other", lambda a, groups: (groups,), latest, "the sum over the rows of each group", "groups"),
+    "weighted_total": Op("other", lambda a, gk: (gk[0],), latest, "k times the sum over the rows of each group", "(groups, k)"),
     "dot": Op("other", lambda a, groups: (groups,), latest, "the sum of products over the rows of each group", "groups"),
     "inv_rms": Op("other", lambda a, ge: (ge[0],), latest, "1 / sqrt(mean(a * a) + eps) of each group", "(groups, eps)"),
     "softmax": Op("other", first, latest, "exp(a) / sum(exp(a))"),
@@ -186,6 +190,6 @@ def infer(op: str, args: list[Value], attr: Any) -> tuple[Shape, Time]:
 
 def is_condition(value: Value, values: dict[int, Value]) -> bool:
     """Is it stored as true and false?"""
-    while value.op in VIEWS:
+    while value.op in VIEWS or value.op == "copy":
         value = values[value.args[0]]
     return value.op in CONDITIONS

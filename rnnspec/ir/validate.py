@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rnnspec.ir.ops import LEAVES, OPS, SUMS, VIEWS, WHOLE, infer
 from rnnspec.ir.order import now_args, recurrences
-from rnnspec.ir.program import Program, Value
+from rnnspec.ir.program import Program
 
 
 def validate(program: Program) -> None:

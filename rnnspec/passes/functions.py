@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rnnspec.frontend import typed
+from rnnspec.ir.ops import ELEMENTWISE
 from rnnspec.passes.operands import Operands
 
 Rule = Callable[[Operands, typed.Call], int]
@@ -187,6 +188,7 @@ def mae(low: Operands, call: typed.Call) -> int:
 
 
 FUNCTIONS: dict[str, Rule] = {
+    **{op: elementwise(op) for op in ELEMENTWISE},  # functions with the name of an operation, but for what follows
     "neg": lambda low, call: low.graph.emit("scale", low.expression(call.args[0]), attr=-1.0),
     "add": add,
     "sub": sub,
@@ -197,8 +199,6 @@ FUNCTIONS: dict[str, Rule] = {
     "transpose": lambda low, call: low.graph.emit("transpose", low.expression(call.args[0])),
     **{op: condition(op) for op in ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")},
     **{op: condition(op) for op in ("and", "or", "not")},
-    **{op: elementwise(op) for op in ("exp", "log", "sqrt", "abs", "relu", "softplus", "square")},
-    **{op: elementwise(op) for op in ("minimum", "maximum")},
     "tanh": curve("tanh"),
     "sigmoid": curve("sigmoid"),
     "softmax": lambda low, call: low.graph.emit("softmax", low.expression(call.args[0])),

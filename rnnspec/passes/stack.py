@@ -14,16 +14,13 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from rnnspec.ir.ops import GROUPED, infer
+from rnnspec.ir.ops import CONDITIONS, ELEMENTWISE, GROUPED, infer
 from rnnspec.ir.order import Cycle, sort_values
 from rnnspec.ir.program import Origin, Program, Value
 from rnnspec.passes.names import common_name
 
 DEPTH = 12  # how far downstream the row order looks
-PACKABLE = {
-    "add", "mul", "sub", "div", "scale", "offset", "from_constant", "power", "exp", "log", "sqrt", "abs", "relu",
-    "softplus", "square", "squash", "rms_scale", *GROUPED,
-}  # fmt: skip
+PACKABLE = (ELEMENTWISE - CONDITIONS - {"select", "minimum", "maximum"}) | GROUPED
 Values = dict[int, Value]
 
 

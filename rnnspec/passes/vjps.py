@@ -154,6 +154,8 @@ VJPS: dict[str, Rule] = {
     "sqrt": lambda g, y, dy: [(y.args[0], g.emit("scale", g.emit("div", dy, y.id), attr=0.5))],
     "abs": lambda g, y, dy: [(y.args[0], g.emit("mul", dy, g.emit("sign", y.args[0])))],
     "square": lambda g, y, dy: [(y.args[0], g.emit("scale", g.emit("mul", dy, y.args[0]), attr=2.0))],
+    "sin": lambda g, y, dy: [(y.args[0], g.emit("mul", dy, g.emit("cos", y.args[0])))],
+    "cos": lambda g, y, dy: [(y.args[0], g.emit("scale", g.emit("mul", dy, g.emit("sin", y.args[0])), attr=-1.0))],
     "relu": d_relu,
     "softplus": d_softplus,
     "squash": d_squash,

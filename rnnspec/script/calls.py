@@ -17,7 +17,8 @@ FEW = 512  # ids: up to here a product with one-hot columns is faster than sorti
 
 UFUNCS = {
     "add": "add", "mul": "multiply", "sub": "subtract", "div": "divide", "rms_scale": "multiply", "exp": "exp", "log": "log",
-    "sqrt": "sqrt", "abs": "absolute", "sign": "sign", "square": "square", "minimum": "minimum", "maximum": "maximum",
+    "sqrt": "sqrt", "abs": "absolute", "sign": "sign", "square": "square", "sin": "sin", "cos": "cos",
+    "minimum": "minimum", "maximum": "maximum",
     "less": "less", "less_equal": "less_equal", "greater": "greater", "greater_equal": "greater_equal", "equal": "equal",
     "not_equal": "not_equal", "and": "logical_and", "or": "logical_or", "not": "logical_not",
 }  # fmt: skip
@@ -155,17 +156,28 @@ def lookup_sum(o: Operands, value: Value, out: str, args: list[str]) -> list[str
 
 
 def total(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
-    """The sum over the rows of each group: a product with a row of ones, several times faster than a sum over that axis."""
-    arg, groups = o.values[value.args[0]], value.attr
+    """The sum over the rows of each group."""
     if value.time == "fixed":
-        return [f"add.reduce({o.operand(arg.id)}.reshape({groups}, -1), axis=-1, out={out})"]
-    ones = made_once(o, f"np.ones((1, {o.size(math.prod(arg.shape) // groups)}), p.vector.dtype)", "ones")
+        return [f"add.reduce({o.operand(value.args[0])}.reshape({value.attr}, -1), axis=-1, out={out})"]
+    return weighted_sum(o, value, out, value.attr, "np.ones((1, {}), p.vector.dtype)", "ones")
+
+
+def weighted_total(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """A number times the sum over the rows of each group."""
+    groups, factor = value.attr
+    return weighted_sum(o, value, out, groups, f"np.full((1, {{}}), {factor!r}, p.vector.dtype)", "weights")
+
+
+def weighted_sum(o: Operands, value: Value, out: str, groups: int, row: str, name: str) -> list[str]:
+    """A product with a row of weights, several times faster than a sum over that axis."""
+    arg = o.values[value.args[0]]
+    ones = made_once(o, row.format(o.size(math.prod(arg.shape) // groups)), name)
     if groups == 1 and len(arg.shape) == 1:
         return [f"{'dot' if o.loop else 'matmul'}({ones}, {o.operand(arg.id)}, out={out})"]
     sums = f"{o.whole(value.id)}[..., None, :]"
     if o.loop:
-        name = o.short[o.placement.resolve(value.id)]
-        sums = o.loop.local(sums, f"{name}_groups", o.is_fixed(value.id), o.reserved)
+        short = o.short[o.placement.resolve(value.id)]
+        sums = o.loop.local(sums, f"{short}_groups", o.is_fixed(value.id), o.reserved)
     return [f"matmul({ones}, {o.operand(arg.id, groups)}, out={sums})"]
 
 
@@ -181,6 +193,17 @@ def dot(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
         return [f'einsum("gn,gn->g", {a}, {b}, out={out})']
     a, b = (o.operand(x, value.attr) for x in value.args)
     return [f'einsum("...nb,...nb->...b", {a}, {b}, out={out})']
+
+
+def inv_sqrt(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """1 / sqrt(a + eps)."""
+    return [f"add({args[0]}, {value.attr!r}, out={out})", f"sqrt({out}, out={out})", f"divide(1, {out}, out={out})"]
+
+
+def batch_sum(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """A product with ones adds up the sequences, several times faster than a sum over that axis; then the steps are added."""
+    sums = f"matmul({args[0]}, np.ones(w.B, {out}.dtype))"
+    return [f"add.reduce({sums}, axis=0, out={out})" if _timed(o, value) else f"{out}[...] = {sums}"]
 
 
 def inv_rms(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
@@ -291,11 +314,13 @@ CALLS: dict[str, Call] = {
     "lookup": lookup,
     "lookup_sum": lookup_sum,
     "total": total,
+    "weighted_total": weighted_total,
     "dot": dot,
     "inv_rms": inv_rms,
+    "inv_sqrt": inv_sqrt,
     "softmax": softmax,
     "log_softmax": log_softmax,
-    "batch_sum": lambda o, v, out, a: [f"add.reduce({a[0]}, axis={(0, -1) if _timed(o, v) else -1}, out={out})"],
+    "batch_sum": batch_sum,
     "row_sum": lambda o, v, out, a: [f"add.reduce({a[0]}.reshape({o.size(v.shape[0])}, -1), axis=1, out={out})"],
     "time_sum": lambda o, v, out, a: [f"add.reduce({a[0]}, axis=0, out={out})"],
     "flat": lambda o, v, out, a: [f"columns({a[0]}, {out})"],

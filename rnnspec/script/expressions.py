@@ -56,6 +56,8 @@ EXPRESSIONS: dict[str, Row] = {
     "abs": Row("np.abs({0})"),
     "sign": Row("np.sign({0})"),
     "square": Row("{0} ** 2", POWER, (ATOM,)),
+    "sin": Row("np.sin({0})"),
+    "cos": Row("np.cos({0})"),
     "relu": Row("np.maximum({0}, 0)"),
     "softplus": Row("softplus({0})", helper="softplus"),
     "tanh": Row("np.tanh({0})"),

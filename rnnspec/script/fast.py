@@ -155,7 +155,7 @@ class FastPrinter:
 
     def _calls(self, value: Value) -> list[str]:
         groups = self._groups(value)
-        outside = ("concat", "total", "dot", "inv_rms")
+        outside = ("concat", "total", "weighted_total", "dot", "inv_rms")
         args = [] if value.op in outside else [self.operands.operand(a, groups) for a in value.args]
         out = "" if value.op in ("concat", "mean_loss") else self.operands.operand(value.id, groups)
         return CALLS[value.op](self.operands, value, out, args)

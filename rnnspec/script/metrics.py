@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rnnspec.frontend.typed import Call, Expr, Last, Model, Number, Read, When, latest, walk
 from rnnspec.script.code import Code, fill, literal
+from rnnspec.script.expressions import EXPRESSIONS
 
 CROSS_ENTROPY = '''
 def cross_entropy(scores, classes):
@@ -43,38 +44,21 @@ AVERAGES = {"cross_entropy": CROSS_ENTROPY, "accuracy": ACCURACY, "mse": MSE, "m
 ASCENDING = frozenset({"accuracy"})
 """Metrics that are better the higher they are."""
 
-FUNCTIONS = {
+WRITTEN = {
     "neg": "(-{0})",
     "add": "({0} + {1})",
-    "sub": "({0} - {1})",
     "mul": "({0} * {1})",
-    "div": "({0} / {1})",
     "pow": "({0} ** {1})",
-    "less": "({0} < {1})",
-    "less_equal": "({0} <= {1})",
-    "greater": "({0} > {1})",
-    "greater_equal": "({0} >= {1})",
-    "equal": "({0} == {1})",
-    "not_equal": "({0} != {1})",
-    "and": "({0} & {1})",
-    "or": "({0} | {1})",
-    "not": "(~{0})",
     "where": "np.where({0}, {1}, {2})",
-    "minimum": "np.minimum({0}, {1})",
-    "maximum": "np.maximum({0}, {1})",
-    "tanh": "np.tanh({0})",
     "sigmoid": "(0.5 + 0.5 * np.tanh(0.5 * {0}))",
-    "relu": "np.maximum({0}, 0)",
     "softplus": "np.logaddexp({0}, 0)",
-    "exp": "np.exp({0})",
-    "log": "np.log({0})",
-    "sqrt": "np.sqrt({0})",
-    "abs": "np.abs({0})",
-    "square": "({0} ** 2)",
     "sum": "{0}.sum(-1, keepdims=True)",
     "mean": "{0}.mean(-1, keepdims=True)",
     "dot": "({0} * {1}).sum(-1, keepdims=True)",
 }
+"""Functions that are written in a way of their own here; all others as in the textbook."""
+
+FUNCTIONS = {name: f"({row.template})" for name, row in EXPRESSIONS.items() if not row.helper} | WRITTEN
 
 
 @dataclass(frozen=True)

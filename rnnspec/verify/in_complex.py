@@ -126,6 +126,8 @@ LIBRARY = Library(
         "maximum": lambda a, b: np.where(a.real >= b.real, a, b),
         "tanh": np.tanh,
         "sigmoid": _sigmoid,
+        "sin": np.sin,
+        "cos": np.cos,
         "relu": _relu,
         "exp": np.exp,
         "log": np.log,

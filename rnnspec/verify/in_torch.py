@@ -68,6 +68,8 @@ LIBRARY = Library(
         "maximum": torch.maximum,
         "tanh": torch.tanh,
         "sigmoid": torch.sigmoid,
+        "sin": torch.sin,
+        "cos": torch.cos,
         "relu": torch.relu,
         "exp": torch.exp,
         "log": torch.log,

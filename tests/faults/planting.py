@@ -11,6 +11,7 @@ import pytest
 
 from tests.fuzz_models import IllConditioned, check_sketch
 from tests.models import random_sketch
+from tests.sketch import Sketch
 from tests.test_truncation import check_in_windows, truncated
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -84,6 +85,16 @@ class RandomModel:
 
     def __call__(self) -> None:
         check_sketch(random_sketch(random.Random(self.seed)), self.seed)
+
+
+@dataclass(frozen=True)
+class SketchCheck:
+    """One model through the whole compiler, as a random one."""
+
+    sketch: Sketch
+
+    def __call__(self) -> None:
+        check_sketch(self.sketch, seed=0)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,37 @@
+"""Models made for one fault each, which random models are unlikely to see."""
+
+from __future__ import annotations
+
+from tests.faults.planting import Check, SketchCheck
+from tests.nodes import add, at, call, mul, sigmoid, tanh
+from tests.test_random_models import H, X, Y, p, sketch, step
+
+x, before = step("x", X), step("x", X, 1)
+out = at(p("W_y", Y, H), step("h", H))
+
+
+def crossed() -> Check:
+    """The second factors stand in the other order than the first ones: their rows cannot be lined up."""
+    factors = {"b_1": at(p("B_1", H, X), before), "b_2": at(p("B_2", H, X), before)}
+    first, second = tanh(mul(at(p("A_1", H, X), x), step("b_2", H))), tanh(mul(at(p("A_2", H, X), x), step("b_1", H)))
+    return SketchCheck(sketch({**factors, "h": add(first, second), "y": out}))
+
+
+def overlapping() -> Check:
+    """b is read in a pack with a, and in another one with c."""
+    a, b, c = (step(name, H) for name in "abc")
+    products = {name: at(p(f"W_{name}", H, X), x) for name in "abc"}
+    kinds = add(sigmoid(a), sigmoid(b), call("square", b), call("square", c))
+    return SketchCheck(sketch({**products, "h": kinds, "y": out}))
+
+
+def lagged() -> Check:
+    """Only a later step reads c behind `tanh`, which could be computed in its place."""
+    c = add(mul(0.5, step("c", H, 2)), at(p("U", H, H), step("h", H, 1)), at(p("W", H, X), x))
+    return SketchCheck(sketch({"c": c, "h": tanh(step("c", H)), "y": out}))
+
+
+def grouped() -> Check:
+    """Two layer norms side by side."""
+    one, two = (call("layer_norm", at(p(f"W_{k}", H, X), x), p(f"g_{k}", H), eps=1e-5) for k in (1, 2))
+    return SketchCheck(sketch({"h": mul(sigmoid(one), tanh(two)), "y": out}))

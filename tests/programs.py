@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from rnnspec.frontend.typed import (
@@ -47,7 +47,7 @@ def p(name: str, *shape: int) -> Parameter:
 
 
 def model(
-    equations: dict[str, Expr],
+    equations: Mapping[str, Expr],
     loss: Expr | None = None,
     starts: Iterable[Start] = (),
     masked: bool = False,

@@ -70,12 +70,14 @@ def test_only_recurrences_stay_in_loops() -> None:
 
 
 def test_large_work_stays_in_the_only_loop_that_reads_it() -> None:
-    """`out` stays outside all the same: the loop reads it at another step."""
-    assert by_hoist(TWO_WAYS, batch=SMALL)[:7] == lines("""
+    """b is repeated once, in front of it; `out` stays outside all the same: the loop reads it at another step."""
+    assert by_hoist(TWO_WAYS, batch=SMALL)[:9] == lines("""
+        all steps at once:
+            b_all.2  [4] sequence = copy(b_all)
         for t = 1 .. T:
             U_x      [4] step = matmul(U, x)
             W_h      [4] step = matmul(W, h_last)
-            sum_free [4] step = add(U_x, b_all)
+            sum_free [4] step = add(U_x, b_all.3)
             sum      [4] step = add(W_h, sum_free)
             h        [4] step = exp(sum)
         all steps at once:

@@ -8,6 +8,8 @@ from contextlib import suppress
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from rnnspec.passes import hoist
+from rnnspec.script import calls
 from tests.fuzz_models import IllConditioned, check_sketch
 from tests.models import random_sketch, sketches
 from tests.sketch import Sketch
@@ -31,6 +33,15 @@ def test_random_models_agree_with_their_references(part: int) -> None:
         except Exception as error:
             raise AssertionError(f"seed {seed}: {type(error).__name__}: {error}\n{sketch.text()}") from error
     assert ill_conditioned <= 2
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_faster_for_large_models_is_right_too(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All elementwise work stays in loops, and ids are sorted, however small the model."""
+    monkeypatch.setattr(hoist, "SMALL", 0)
+    monkeypatch.setattr(calls, "FEW", 0)
+    with suppress(IllConditioned):
+        check_sketch(random_sketch(random.Random(seed)), seed)
 
 
 @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import pytest
 
 from rnnspec.frontend.typed import Expr, Read
@@ -137,7 +140,7 @@ def gate(name: str) -> Expr:
     return add(at(p(f"W_{name}", H, X), x), at(p(f"U_{name}", H, H), later(h, -1)), p(f"b_{name}", H))
 
 
-def stacked(equations: dict[str, Expr]) -> list[str]:
+def stacked(equations: Mapping[str, Expr]) -> list[str]:
     """What `stack` makes of a model, without its leaves and its loss."""
     made = simplify(stack(simplify(lower(model(equations)))))
     validate(made)
@@ -307,7 +310,8 @@ def test_sums_over_time_become_one_product() -> None:
     """)
 
 
-def test_a_concatenation_for_a_weight_gradient_is_made_of_flat_parts() -> None:
+def test_a_concatenation_for_weight_gradients_alone_is_not_made() -> None:
+    """Each part has its rows of the gradient."""
     made = read("""
         a    [4] step = input()
         b    [2] step = input()
@@ -315,12 +319,36 @@ def test_a_concatenation_for_a_weight_gradient_is_made_of_flat_parts() -> None:
         loss [6, 4] fixed = outer_sum(both, a)
     """)
     assert shown(weight_gradients(made)) == lines("""
-        a         [4] step = input()
-        b         [2] step = input()
-        a_flat    [4] flat = flat(a)
-        b_flat    [2] flat = flat(b)
-        both_flat [6] flat = concat(a_flat, b_flat)
-        loss      [6, 4] fixed = gram(both_flat, a_flat)
+        a      [4] step = input()
+        b      [2] step = input()
+        a_flat [4] flat = flat(a)
+        b_flat [2] flat = flat(b)
+        loss   [4, 4] fixed = gram(a_flat, a_flat)
+        loss.2 [2, 4] fixed = gram(b_flat, a_flat)
+        loss.3 [6, 4] fixed = concat(loss, loss.2)
+    """)
+
+
+def test_parts_of_what_is_flattened_anyway_are_rows_of_it() -> None:
+    before = read("""
+        W    [4, 6] fixed = param() {True}
+        a    [4] step = input()
+        b    [2] step = input()
+        both [6] step = concat(a, b)
+        c    [4] step = matmul(W, both)
+        db   [4] fixed = batch_sum(a)
+        dV   [2, 4] fixed = outer_sum(b, a)
+        dW   [4, 6] fixed = outer_sum(c, both)
+    """)
+    before = replace(before, roots=replace(before.roots, outputs=tuple(("", i) for i in before.values)))
+    assert new(before, weight_gradients(before)) == lines("""
+        both_flat [6] flat = flat(both)
+        a_flat    [4] flat = rows(both_flat) {(0, 4)}
+        db        [4] fixed = row_sum(a_flat)
+        b_flat    [2] flat = rows(both_flat) {(4, 6)}
+        dV        [2, 4] fixed = gram(b_flat, a_flat)
+        c_flat    [4] flat = flat(c)
+        dW        [4, 6] fixed = gram(c_flat, both_flat)
     """)
 
 

@@ -57,9 +57,9 @@ LEVELS = pytest.mark.parametrize("level", [0, 1])
 def compiled(text: str, level: int) -> tuple[ModuleType, Model]:
     """The script of a spec that reads arrays, and its model."""
     with TemporaryDirectory() as folder:
-        arrays = {"x": np.zeros((6, 10, 3)), "ids": np.zeros((6, 10), int), "y": np.zeros((6, 10, 2))}
-        np.savez(Path(folder) / "data.npz", **arrays)
         path = Path(folder) / "windows.rnn"
+        x, ids, y = np.zeros((6, 10, 3)), np.zeros((6, 10), int), np.zeros((6, 10, 2))
+        np.savez(path.with_name("data.npz"), x=x, ids=ids, y=y)
         path.write_text(text)
         made = compile_spec(path, level=level)
     return made.load(), made.spec.model

@@ -17,6 +17,10 @@ SHORT = {
 """What a part of an equation is called, behind the name of the equation."""
 
 
+UNSTORED = frozenset({"shift", "expand", "spread", "transpose", "constant", "share"})
+"""Operations without an array of their own for every step."""
+
+
 class Graph:
     """A graph under construction.
 
@@ -136,6 +140,13 @@ class Graph:
             return None
         return self.emit("rows", parts[0].args[0], attr=(parts[0].attr[0], parts[-1].attr[1]), name=name)
 
+    def storable(self, item: int) -> int:
+        """Something a shift may read: a value, or rows of one, with storage of its own for every step."""
+        base = self.values[item]
+        while base.op == "rows":
+            base = self.values[base.args[0]]
+        return self.emit("copy", item) if base.op in UNSTORED else item
+
     def resolve(self, item: int) -> int:
         """The value behind a promise, or the value itself."""
         while item in self.kept:
@@ -180,7 +191,7 @@ class Rewrite(Graph):
     def later(self, old: int) -> int:
         """What a shift reads: the new value if there is one, else a promise of it."""
         if old in self.made:
-            return self.made[old]
+            return self.storable(self.made[old])
         if old not in self.promises:
             self.promises[old] = self.promise()
         return self.promises[old]
@@ -189,7 +200,7 @@ class Rewrite(Graph):
         """Say what an old value has become."""
         self.made[old] = new
         if old in self.promises:
-            self.keep_promise(self.promises[old], new)
+            self.keep_promise(self.promises[old], self.storable(new))
 
     def done(self) -> Program:
         """The rewritten program, with the roots of the old one."""

@@ -189,7 +189,7 @@ def infer(op: str, args: list[Value], attr: Any) -> tuple[Shape, Time]:
 
 
 def is_condition(value: Value, values: dict[int, Value]) -> bool:
-    """Is it stored as true and false?"""
-    while value.op in VIEWS or value.op == "copy":
+    """Is it stored as true and false?  Never what a shift reads: that is a variable, so numbers."""
+    while value.op == "copy" or (value.op in VIEWS and value.op != "shift"):
         value = values[value.args[0]]
     return value.op in CONDITIONS

@@ -114,7 +114,7 @@ class Backward:
 
     def _shift(self, value: Value, adjoint: int) -> None:
         """Keep the promise; each start receives the adjoint at the step that read it."""
-        self.graph.keep_promise(self._promise(value), self._storable(adjoint))
+        self.graph.keep_promise(self._promise(value), self.graph.storable(adjoint))
         sign = 1 if value.attr > 0 else -1
         for k, start in enumerate(value.args[1:]):
             if start in self.active:
@@ -125,11 +125,6 @@ class Backward:
         if shift.id not in self.promises:
             self.promises[shift.id] = self.graph.promise()
         return self.promises[shift.id]
-
-    def _storable(self, value: int) -> int:
-        """Something a shift may read: a value with storage of its own for every step."""
-        own = self.graph[value].op not in ("shift", "expand", "spread", "transpose", "share")
-        return value if own else self.graph.emit("copy", value)
 
     def _concat(self, value: Value, adjoint: int) -> None:
         low = 0

@@ -99,7 +99,7 @@ class Lowering(Operands):
             value = self.graph.emit("select", self.spread(self.valid, value), value, before, name=equation.name)
         self.values[equation.name] = self._named(value, equation.name)
         if equation.name in self.promises:
-            self.graph.keep_promise(self.promises[equation.name], self.storable(self.values[equation.name]))
+            self.graph.keep_promise(self.promises[equation.name], self.graph.storable(self.values[equation.name]))
 
     def _at(self, span: Span | None, name: str, instance: str = "") -> None:
         self.graph.hint = name
@@ -112,11 +112,6 @@ class Lowering(Operands):
             self.graph.rename(value, name)
         return value
 
-    def storable(self, value: int) -> int:
-        """Something a shift may read: a value with storage of its own for every step."""
-        own = self.graph[value].op not in ("shift", "expand", "spread", "transpose", "constant")
-        return value if own else self.graph.emit("copy", value)
-
     # ---- expressions
     def expression(self, expr: typed.Expr) -> int:
         """The value of an expression."""
@@ -127,7 +122,7 @@ class Lowering(Operands):
         if isinstance(expr, typed.Mask):
             return self.mask
         if isinstance(expr, typed.Last):
-            return self.graph.emit("last", self.storable(self.values[expr.name]), name=f"{expr.name}_T")
+            return self.graph.emit("last", self.graph.storable(self.values[expr.name]), name=f"{expr.name}_T")
         if isinstance(expr, typed.Read):
             shape = stored(expr.shape)
             return self._shift(expr.name, expr.lag, shape) if expr.lag else self.values[expr.name]
@@ -142,7 +137,7 @@ class Lowering(Operands):
 
     def _operand(self, name: str) -> int:
         if name in self.values:
-            return self.storable(self.values[name])
+            return self.graph.storable(self.values[name])
         return self.promises.setdefault(name, self.graph.promise())
 
     def _starts(self, name: str, lag: int, shape: Shape) -> list[int]:

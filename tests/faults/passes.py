@@ -10,13 +10,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rnnspec import compiler
+from rnnspec.ir.ops import ELEMENTWISE
 from rnnspec.ir.program import Block, Program
-from rnnspec.passes import hoist, lower, place, schedule, stack
+from rnnspec.passes import hoist, lower, stack
+from rnnspec.passes.lower import Lowering
+from rnnspec.passes.place import Placer
+from rnnspec.passes.schedule import Scheduler
 from tests import test_held, test_place
-from tests.faults.planting import Fault, attribute, instead, models, windows
-from tests.faults.sketches import crossed, lagged
+from tests.faults.planting import Fault, attribute, instead, models
+from tests.faults.sketches import crossed, lagged, remembered
 
-Lowering, Placer, Scheduler = lower.Lowering, place.Placer, schedule.Scheduler
 Pass = Callable[[Program], Program]
 BROKEN = (AssertionError, ValueError)
 """A wrong script may not even run."""
@@ -125,7 +128,7 @@ def any_rows(right: Any) -> Any:
 
 def in_place_at_will(self: Placer, old: int, new: int, old_region: Any, new_region: Any) -> bool:
     """Any elementwise operation, whatever it reads twice."""
-    return self.values[new].op in place.ELEMENTWISE and old_region == new_region
+    return self.values[new].op in ELEMENTWISE and old_region == new_region
 
 
 def in_place(case: str) -> Callable[[], None]:
@@ -177,7 +180,7 @@ FAULTS = [
     Fault("in place on other rows", attribute(Placer, "in_place", any_rows), [in_place_rows]),
     Fault("in place with an operand read twice", attribute(Placer, "in_place", instead(in_place_at_will)), TWICE),
     Fault("in place over what a choice reads", attribute(Placer, "in_place", instead(in_place_at_will)), CHOICE),
-    Fault("starts are not kept", attribute(Placer, "_pinned", instead(lambda self, item: False)), windows(5), BROKEN),
+    Fault("starts are not kept", attribute(Placer, "_pinned", instead(lambda self, item: False)), [remembered()]),
     Fault("later steps in the same loop", attribute(Scheduler, "_readable", at_the_same_step), models(14)),
     Fault("a settled loop is turned", attribute(Scheduler, "_looks_aside", instead(lambda self, *_: False)), models(22)),
 ]

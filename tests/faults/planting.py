@@ -98,6 +98,16 @@ class SketchCheck:
 
 
 @dataclass(frozen=True)
+class SketchWindows:
+    """One model learned in windows."""
+
+    sketch: Sketch
+
+    def __call__(self) -> None:
+        check_in_windows(self.sketch, seed=0)
+
+
+@dataclass(frozen=True)
 class RandomWindows:
     """A random model learned in windows; nothing to see if it looks ahead."""
 

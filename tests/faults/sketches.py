@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults.planting import Check, SketchCheck
+from tests.faults.planting import Check, SketchCheck, SketchWindows
 from tests.nodes import add, at, call, mul, sigmoid, tanh
 from tests.test_random_models import H, X, Y, p, sketch, step
 
@@ -35,3 +35,9 @@ def grouped() -> Check:
     """Two layer norms side by side."""
     one, two = (call("layer_norm", at(p(f"W_{k}", H, X), x), p(f"g_{k}", H), eps=1e-5) for k in (1, 2))
     return SketchCheck(sketch({"h": mul(sigmoid(one), tanh(two)), "y": out}))
+
+
+def remembered() -> Check:
+    """Nothing but the next step reads c, so within one window it needs no history."""
+    c = add(mul(0.5, step("c", H, 1)), at(p("W", H, X), x))
+    return SketchWindows(sketch({"c": c, "h": tanh(step("c", H)), "y": out}))

@@ -12,6 +12,7 @@ Stages know the data they hand over, never each other; this file alone knows the
 
 from __future__ import annotations
 
+import hashlib
 import linecache
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ class Compiled:
 
     def load(self) -> ModuleType:
         """The script as a module, without writing a file; importing it has no side effects."""
-        name = f"<script of {self.spec.name}>"
+        name = f"<script of {self.spec.name}, {hashlib.sha256(self.source.encode()).hexdigest()[:12]}>"
         linecache.cache[name] = (len(self.source), None, self.source.splitlines(keepends=True), name)
         module = ModuleType("train")
         exec(compile(self.source, name, "exec"), module.__dict__)

@@ -37,7 +37,7 @@ SIZES = (2, 4, 6, 7, 8, 9)
 
 NAMES = (
     ["w", "p", "g", "t_", "dh", "h_1", "out", "np", "lambda_", "in_", "h", "c", "a", "s", "i", "z", "B", "dw", "k"]
-    + ["lambda", "class", "is", "self", "params", "batch", "step", "steps", "state", "loss_", "forward", "x_2", "h_2"]
+    + ["lambda", "class", "is", "self", "params", "batch", "step_", "steps", "state", "loss_", "forward", "x_2", "h_2"]
     + ["g_1", "zip", "range", "float", "share", "length", "d", "dx", "dy", "dW_1", "out_", "one", "h_W_i", "ids", "len"]
     + ["fresh", "h_c"]
 )
@@ -293,6 +293,8 @@ class Builder:
         for name in dict.fromkeys(node.name for node in nodes if isinstance(node, Parameter)):
             l1, l2, fixed = (self.random.random() < 0.07 for _ in range(3))
             found.append(replace(self.parameters[name], l1=0.01 * l1, l2=0.02 * l2, trainable=not fixed))
+        if not any(info.trainable for info in found):  # a spec with nothing to train is refused
+            found = [replace(info, trainable=True) for info in found]
         return tuple(found)
 
 

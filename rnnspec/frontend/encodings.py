@@ -9,7 +9,7 @@ from typing import Literal, cast
 from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
 from rnnspec.frontend.columns import Column, Offer, largest
 from rnnspec.frontend.equations import parse_value
-from rnnspec.frontend.functions import FUNCTIONS, RESERVED
+from rnnspec.frontend.functions import FUNCTIONS, OF_BATCHES, RESERVED
 from rnnspec.frontend.parameters import NAME
 from rnnspec.frontend.schema import Fields
 from rnnspec.frontend.settings import resolve
@@ -75,6 +75,7 @@ class Encoder:
             return False
         meaning = RESERVED.get(name) or ("a function" if name in FUNCTIONS else None)
         meaning = meaning or ("a size" if name in self.sizes else None)
+        meaning = meaning or ("a part of every batch" if name in OF_BATCHES else None)
         if meaning:
             message = f"`{name}` cannot be used as a name: it is {meaning}"
             self.problems.append(problem("E0204", message, key.span))

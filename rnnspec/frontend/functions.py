@@ -157,6 +157,12 @@ RESERVED: dict[str, str] = {
 }
 """Names that mean something everywhere."""
 
+OF_BATCHES = ("length", "fresh")
+"""What a batch holds beside inputs and targets."""
+
+OF_CHECKPOINTS = ("step", "digest", "file", "allow_pickle")
+"""What a file of parameters holds beside them, and how it is written."""
+
 
 def functions_of(part: Part) -> list[str]:
     """The names that may be called in an equation, a loss or a metric."""

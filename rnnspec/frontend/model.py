@@ -14,7 +14,7 @@ from rnnspec.frontend.instances import Expansion
 from rnnspec.frontend.losses import check_comparisons, check_loss, check_metric
 from rnnspec.frontend.misuse import Symbol
 from rnnspec.frontend.names import Names
-from rnnspec.frontend.parameters import Declarations, check_amount, check_trained
+from rnnspec.frontend.parameters import Declarations, check_amount, check_names, check_trained
 from rnnspec.frontend.schema import Fields, read_section
 from rnnspec.frontend.scope import MODEL, Draft, Place
 from rnnspec.frontend.shapes import Shapes, check_known, starting_forms
@@ -167,6 +167,7 @@ class ModelReader:
             assert shape is not None
             implicit = bool(use.implicit) and not declarations.exact(name)
             infos.append(declarations.info(name, shape, use.scope.shown(use.span), implicit))
+        check_names(infos, self.problems)
         check_amount(infos, self.problems)
         key = self.spec.key("model")
         check_trained(infos, key.span if key else self.spec.span, self.problems)

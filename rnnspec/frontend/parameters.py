@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
+from rnnspec.frontend.functions import OF_CHECKPOINTS
 from rnnspec.frontend.schema import KEYS, Fields, read_fields
 from rnnspec.frontend.scope import MODEL, Scope
 from rnnspec.frontend.settings import resolve
@@ -249,3 +250,11 @@ def check_trained(parameters: Iterable[ParameterInfo], model: Span, problems: li
     label = "every parameter here has `trainable: false`" if infos else "no equation here has a parameter"
     help = "let one of them be trained" if infos else "give an equation a matrix or vector, such as `W_x @ x[t]`"
     problems.append(problem("E0506", "there is nothing to train", model, label, help=help))
+
+
+def check_names(parameters: Iterable[ParameterInfo], problems: list[Diagnostic]) -> None:
+    """Refuse names that the files of a run use for something else."""
+    for info in parameters:
+        if info.name in OF_CHECKPOINTS and info.span is not None:
+            message = f"`{info.name}` cannot be used as a name: it is an entry of every file of parameters"
+            problems.append(problem("E0204", message, info.span))

@@ -7,6 +7,7 @@ whole statements or expressions.  Only `Code` can be substituted, and the finish
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -33,8 +34,9 @@ def render(spec: Spec, body: Body) -> str:
     return text
 
 
+@cache
 def environment() -> jinja2.Environment:
-    """How templates are read and what they may substitute."""
+    """How templates are read and what they may substitute; the templates are compiled once."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDERS),
         block_start_string="#%",

@@ -119,7 +119,7 @@ def first_layer(self: Backward, value: Value) -> int:
 
 def starts_without_gradient(self: Backward, value: Value, adjoint: int) -> None:
     """A learned start receives nothing."""
-    self.graph.keep_promise(self._promise(value), self._storable(adjoint))
+    self.graph.keep_promise(self._promise(value), self.graph.storable(adjoint))
 
 
 WRONG = {

@@ -39,7 +39,7 @@ def cases(quick: bool) -> Iterator[Case]:
     """Measure every cell at every size; `quick` is a few rounds of the two smallest sizes."""
     for cell in CELLS:
         for size in QUICK if quick else SIZES:
-            yield case(problem(cell, size), seconds=1 if quick else 15, rounds=3 if quick else 7)
+            yield case(problem(cell, size), seconds=1 if quick else 8, rounds=3 if quick else 5)
 
 
 def case(given: Problem, seconds: float, rounds: int) -> Case:

@@ -26,6 +26,7 @@ from rnnspec.frontend.check import check
 from rnnspec.frontend.typed import Spec
 from rnnspec.ir.program import Program
 from rnnspec.passes.differentiate import differentiate
+from rnnspec.passes.halve import halve
 from rnnspec.passes.hoist import hoist
 from rnnspec.passes.lookups import lookups
 from rnnspec.passes.lower import lower
@@ -70,6 +71,7 @@ def passes(level: int, batch: int) -> list[tuple[str, Pass]]:
         ("simplify products", simplify),
         ("reductions", reductions),  # behind the derivative, whose rules know the plain sums
         ("simplify sums", simplify),
+        ("halve", halve),  # behind the derivative, which knows the sigmoid as a whole
         ("materialise", materialise),  # what is repeated over steps or rows, where it is needed as a whole
         ("hoist", partial(hoist, batch=batch)),  # last: it decides what is left inside the loops
     ]

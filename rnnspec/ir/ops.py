@@ -151,6 +151,7 @@ OPS: dict[str, Op] = {
     "softmax": Op("other", first, latest, "exp(a) / sum(exp(a))"),
     "log_softmax": Op("other", first, latest, "a - log(sum(exp(a)))"),
     "concat": Op("other", joined, latest, "operands one after another"),
+    "halved": Op("other", first, latest, "the rows of sigmoids times 1/2, the others as they are", "((kind, rows), ...)"),
     "copy": Op("other", first, latest, "the same in storage of its own"),
     # crossing time and batch
     "batch_sum": Op("other", first, always("fixed"), "the sum over steps and sequences"),

@@ -42,21 +42,36 @@ def ufunc(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
 
 def squash(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
     """sigmoid(a) = tanh(a / 2) / 2 + 1 / 2: halve the sigmoid rows, one tanh over all rows, halve and shift."""
-    blocks, low = [], 0
-    for kind, rows in value.attr:
-        if kind == "sigmoid":
-            blocks.append((low, low + rows))
-        low += rows
-    if not blocks:
-        return [f"tanh({args[0]}, out={out})"]
-    everything = blocks == [(0, low)]
-    lines = [] if everything or args[0] == out else [f"copyto({out}, {args[0]})"]
+    blocks, rows = sigmoid_blocks(value)
+    everything = blocks == [(0, rows)]
     parts = [out] if everything else [part(o, value, block) for block in blocks]
-    lines += [f"multiply({args[0] if everything else p}, 0.5, out={p})" for p in parts]
-    lines.append(f"tanh({out}, out={out})")
+    if any(kind == "half_sigmoid" for kind, _ in value.attr) or not blocks:
+        lines = [f"tanh({args[0]}, out={out})"]
+    else:
+        lines = [] if everything or args[0] == out else [f"copyto({out}, {args[0]})"]
+        lines += [f"multiply({args[0] if everything else p}, 0.5, out={p})" for p in parts]
+        lines.append(f"tanh({out}, out={out})")
     for p in parts:
         lines += [f"multiply({p}, 0.5, out={p})", f"add({p}, 0.5, out={p})"]
     return lines
+
+
+def sigmoid_blocks(value: Value) -> tuple[list[tuple[int, int]], int]:
+    """The ranges of rows that are sigmoids, and the number of all rows."""
+    blocks, low = [], 0
+    for kind, rows in value.attr:
+        if kind.endswith("sigmoid"):
+            blocks.append((low, low + rows))
+        low += rows
+    return blocks, low
+
+
+def halved(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """The rows of the sigmoids times 1/2, the others as they are."""
+    blocks, rows = sigmoid_blocks(value)
+    if blocks == [(0, rows)]:
+        return [f"multiply({args[0]}, 0.5, out={out})"]
+    return [f"copyto({out}, {args[0]})", *(f"{out}[{low}:{high}] *= 0.5" for low, high in blocks)]
 
 
 def part(o: Operands, value: Value, span: tuple[int, int]) -> str:
@@ -304,6 +319,7 @@ CALLS: dict[str, Call] = {
     "softplus": softplus,
     "squash": squash,
     "select": select,
+    "halved": halved,
     "copy": lambda o, v, out, a: [f"copyto({out}, {a[0]})"],
     "concat": lambda o, v, out, a: [],
     "matmul": matmul,

@@ -16,7 +16,7 @@ from lark import Token, Tree, UnexpectedInput
 from rnnspec.diagnostics import Diagnostic, problem
 from rnnspec.frontend.builder import Builder
 from rnnspec.frontend.explain import EQUATION, Finding, blank_comments, brackets, explain
-from rnnspec.frontend.parser import parser
+from rnnspec.frontend.parser import PARSER
 from rnnspec.frontend.source import Mapping, Scalar, Sequence
 from rnnspec.frontend.source import Node as YamlNode
 from rnnspec.frontend.syntax import CallNode, EquationNode, Node, NumberNode, RefNode, depth, walk
@@ -134,7 +134,7 @@ def _tree(text: str, start: Start) -> Tree[Token] | Finding:
     if finding:
         return finding
     try:
-        return parser().parse(text, start=start)
+        return PARSER.parse(text, start=start)
     except UnexpectedInput as error:
         return explain(text, error, start)
 

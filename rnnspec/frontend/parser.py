@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from importlib import resources
 
 from lark import Lark, Token
@@ -56,7 +55,4 @@ def build_parser(strict: bool = False) -> Lark:
     )
 
 
-@cache
-def parser() -> Lark:
-    """The parser, built once."""
-    return build_parser()
+PARSER = build_parser()

@@ -11,7 +11,7 @@ from rnnspec.diagnostics import Diagnostic, to_json
 from rnnspec.frontend.typed import Model, Setting, Shape, Spec
 
 if TYPE_CHECKING:
-    from rnnspec.verify.certificate import Certificate
+    from rnnspec.verify.certificate import Certificate, Check
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -113,18 +113,24 @@ def verdict(certificate: Certificate | None) -> str:
         return "not checked"
     worst = certificate.worst
     if not certificate.passed:
-        return f"WRONG: `{worst.parameter}` differs from {reference(worst.reference)}"
+        why = f" ({worst.problem})" if worst.problem else ""
+        return f"is WRONG: `{worst.parameter}` differs from {reference(worst.reference)}{why}"
     return f"agrees with {reference(worst.reference)}: worst relative error {worst.error:.1e} (`{worst.parameter}`)"
 
 
 def comparison(certificate: Certificate) -> str:
     """Every row of a certificate, and its result."""
-    head = ["of", "against", "compared", "relative error", ""]
+    head = ["of", "against", "compared", "relative error", "worst element", ""]
     rows = [
-        [c.parameter, c.reference, c.method, f"{c.error:.1e}", "agrees" if c.passed else f"DIFFERS: {c.problem}"]
+        [c.parameter, c.reference, c.method, f"{c.error:.1e}", element(c), "agrees" if c.passed else f"DIFFERS: {c.problem}"]
         for c in certificate.checks
     ]
     return "\n".join([*aligned([head, *rows]), "", f"the gradient of {certificate.spec} {verdict(certificate)}"])
+
+
+def element(check: Check) -> str:
+    """The element with the largest difference, where elements were compared."""
+    return f"[{', '.join(map(str, check.element))}]" if check.element and "element" in check.method else ""
 
 
 def reference(name: str) -> str:

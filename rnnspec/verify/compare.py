@@ -12,11 +12,8 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 TOLERANCE = 1e-11
-FLOOR = 1e-13
-"""Round-off: a distance below this, times the largest of all gradients (or 1), is never a mistake.
-
-The layer norm of a vector whose elements are all equal multiplies the last digit by 1 / sqrt(eps) = 316: 2.2e-16 * 316 = 7e-14.
-"""
+FLOOR = 1e-14
+"""Round-off: a distance below this, times the largest of all gradients (or 1), is never a mistake."""
 
 
 @dataclass(frozen=True)

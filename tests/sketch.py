@@ -75,9 +75,7 @@ class Sketch:
         equations = tuple(line for line in self.lines if isinstance(line, Equation))
         if len(equations) < len(self.lines):
             return None
-        return Model(
-            self.inputs, (self.target,), self.parameters, equations, self.starts, self.loss, masked=self.masked
-        )
+        return Model(self.inputs, (self.target,), self.parameters, equations, self.starts, self.loss, masked=self.masked)
 
     def write(self, folder: Path) -> Path:
         """Write the file and its data into a folder; returns the path of the file."""

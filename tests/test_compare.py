@@ -145,9 +145,7 @@ class Script:
     def __init__(self, model: Model, fault: Callable[[Gradients], None] | None = None, loss: float = 0.0) -> None:
         self.model, self.fault, self.loss = model, fault, loss
 
-    def loss_and_gradients(
-        self, params: Gradients, batch: Gradients, step: int | None = None
-    ) -> tuple[float, Gradients]:
+    def loss_and_gradients(self, params: Gradients, batch: Gradients, step: int | None = None) -> tuple[float, Gradients]:
         loss, gradients = gradients_by_torch(self.model, params, batch)
         if self.fault:
             self.fault(gradients)
@@ -159,9 +157,7 @@ def spec(model: Model) -> Spec:
     return Spec("elman", Path("elman.rnn"), "0" * 64, model, data, Train(Setting("sgd"), 2, steps=1), Monitor())
 
 
-def certificate(
-    fault: Callable[[Gradients], None] | None = None, quick: bool = False, loss: float = 0.0
-) -> Certificate:
+def certificate(fault: Callable[[Gradients], None] | None = None, quick: bool = False, loss: float = 0.0) -> Certificate:
     model = elman()
     return verify(Script(model, fault, loss), spec(model), quick=quick)
 

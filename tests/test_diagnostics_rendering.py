@@ -30,7 +30,9 @@ def test_labels_on_distant_lines_are_shown_with_a_gap() -> None:
     found = problem(
         "E0201", "a message", span_of("hh"), "here", help="first\nsecond", note="why", others=[(span_of("name"), "there")]
     )
-    assert render(found) == """\
+    assert (
+        render(found)
+        == """\
 error[E0201]: a message
  --> specs/model.rnn:5:15
   |
@@ -43,17 +45,21 @@ error[E0201]: a message
   = help: first
           second
   = note: why"""
+    )
 
 
 def test_two_labels_on_one_line_stand_below_each_other_from_left_to_right() -> None:
     found = problem("E0402", "both", span_of("hh"), "right", others=[(span_of("h[t]"), "left")])
-    assert render(found) == """\
+    assert (
+        render(found)
+        == """\
 error[E0402]: both
  --> specs/model.rnn:5:15
   |
 5 |   h[t] = tanh(hh[t-1])
   |   ---- left
   |               ^^ right"""
+    )
 
 
 def test_a_second_source_gets_its_own_place() -> None:

@@ -225,4 +225,3 @@ def test_links_lead_somewhere(page: str) -> None:
 def test_pages_are_plain() -> None:
     for page in PAGES:
         assert not re.search(r"\b(TODO|FIXME|XXX|TBD)\b", read(page)), page
-

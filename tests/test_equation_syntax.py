@@ -157,7 +157,9 @@ def message(text: str, number: int) -> str:
 
 def test_unclosed_bracket() -> None:
     equations = "h[t] = tanh(W_xh @ x[t] + W_hh @ h[t-1] + b_h\n  y[t] = W_hy @ h[t] + b_y"
-    assert message(equations, 16) == """\
+    assert (
+        message(equations, 16)
+        == """\
 error[E0102]: `(` is never closed
   --> model.rnn:16:14
    |
@@ -165,10 +167,13 @@ error[E0102]: `(` is never closed
    |              ^ opened here
    |
    = help: add `)` before the next equation begins"""
+    )
 
 
 def test_missing_operator() -> None:
-    assert message("y[t] = W_hy h[t] + b_y", 17) == """\
+    assert (
+        message("y[t] = W_hy h[t] + b_y", 17)
+        == """\
 error[E0103]: an operator is missing here
   --> model.rnn:17:15
    |
@@ -176,10 +181,13 @@ error[E0103]: an operator is missing here
    |               ^ expected `@`, `*`, `+`, `-` or a comma before this
    |
    = help: a matrix product is written `W @ x[t]`, an elementwise product `a * b`"""
+    )
 
 
 def test_unicode_minus() -> None:
-    assert message("u[t] = where(x[t] > −3.0, 3.0, x[t])         # clip outliers", 17) == """\
+    assert (
+        message("u[t] = where(x[t] > −3.0, 3.0, x[t])         # clip outliers", 17)
+        == """\
 error[E0101]: the character `−` (U+2212 MINUS SIGN) is not part of the equation language
   --> model.rnn:17:23
    |
@@ -187,10 +195,13 @@ error[E0101]: the character `−` (U+2212 MINUS SIGN) is not part of the equatio
    |                       ^
    |
    = help: write `-` instead"""
+    )
 
 
 def test_python_conditional() -> None:
-    assert message("u[t] = 3.0 if x[t] > 3.0 else x[t]         # clip outliers", 17) == """\
+    assert (
+        message("u[t] = 3.0 if x[t] > 3.0 else x[t]         # clip outliers", 17)
+        == """\
 error[E0103]: there is no `a if c else b`
   --> model.rnn:17:14
    |
@@ -198,10 +209,13 @@ error[E0103]: there is no `a if c else b`
    |              ^^
    |
    = help: write `where(c, a, b)`"""
+    )
 
 
 def test_folded_block() -> None:
-    assert shown(problems_of(model("  h[t] = x[t]", 16, header="model: >"))) == """\
+    assert (
+        shown(problems_of(model("  h[t] = x[t]", 16, header="model: >")))
+        == """\
 error[E0008]: equations need `|`, not `>`
   --> model.rnn:15:8
    |
@@ -209,11 +223,14 @@ error[E0008]: equations need `|`, not `>`
    |        ^ `>` joins all lines into one
    |
    = help: write `model: |`"""
+    )
 
 
 def test_equations_without_a_block() -> None:
     lines = "  h[t] = tanh(W_xh @ x[t] + W_hh @ h[t-1] + b_h)\n  y[t] = W_hy @ h[t] + b_y"
-    assert shown(problems_of(model(lines, 16, header="model:"))) == """\
+    assert (
+        shown(problems_of(model(lines, 16, header="model:")))
+        == """\
 error[E0008]: an equation block over several lines needs `|`
   --> model.rnn:16:3
    |
@@ -221,10 +238,13 @@ error[E0008]: an equation block over several lines needs `|`
    |   ^ without `|` YAML joins these lines into one
    |
    = help: write `model: |` and keep the equations indented below it"""
+    )
 
 
 def test_prose_in_the_model() -> None:
-    assert message("the output layer", 17) == """\
+    assert (
+        message("the output layer", 17)
+        == """\
 error[E0104]: this line is not an equation
   --> model.rnn:17:7
    |
@@ -232,13 +252,16 @@ error[E0104]: this line is not an equation
    |       ^^^^^^ expected `=` before this
    |
    = help: write `name[t] = ...`, or start a comment with `#`"""
+    )
 
 
 def test_setting_as_a_mapping() -> None:
     problems: list[Diagnostic] = []
     node = read("optimizer:\n    adam:\n      lr: 2e-3\n      beta2: 0.99\n", number=34).items[0][1]
     assert parse_value(node, problems) is None
-    assert shown(problems) == """\
+    assert (
+        shown(problems)
+        == """\
 error[E0007]: a setting is written as a call, not as a mapping
   --> model.rnn:35:5
    |
@@ -246,6 +269,7 @@ error[E0007]: a setting is written as a call, not as a mapping
    |     ^^^^
    |
    = help: write `adam(lr=2e-3, beta2=0.99)`"""
+    )
 
 
 # All the other explanations: text, code, message, the characters it points at

@@ -99,9 +99,7 @@ SCHEDULE_CASES = {
     ),
     "cosine": (
         setting("cosine", warmup=20, final=0.001),
-        lambda n: (
-            LR * n / 20 if n <= 20 else 0.001 + (LR - 0.001) * (1 + math.cos(math.pi * (n - 20) / (STEPS - 20))) / 2
-        ),
+        lambda n: LR * n / 20 if n <= 20 else 0.001 + (LR - 0.001) * (1 + math.cos(math.pi * (n - 20) / (STEPS - 20))) / 2,
     ),
 }
 
@@ -217,7 +215,5 @@ def test_penalties_are_in_the_loss_and_in_the_gradient(l1: float, l2: float) -> 
     got, penalised_gradients = penalised.loss_and_gradients(params, batch)
     assert got == pytest.approx(loss + l1 * np.abs(w).sum() + l2 * (w * w).sum(), rel=1e-13)
     assert penalised.loss(params, batch) == pytest.approx(got, rel=1e-13)
-    np.testing.assert_allclose(
-        penalised_gradients["W_hh"], gradients["W_hh"] + l1 * np.sign(w) + 2 * l2 * w, rtol=1e-12
-    )
+    np.testing.assert_allclose(penalised_gradients["W_hh"], gradients["W_hh"] + l1 * np.sign(w) + 2 * l2 * w, rtol=1e-12)
     np.testing.assert_allclose(penalised_gradients["W_xh"], gradients["W_xh"], rtol=1e-13)

@@ -231,9 +231,7 @@ def test_script_is_clean(case: str, tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(SPECS[case]())
     rules = ["--isolated", "--no-cache", "--line-length", "120"]
-    subprocess.run(
-        ["ruff", "check", *rules, "--select", "B,E,F,I,UP,W,C4,SIM,RET", script], check=True, env=with_ruff()
-    )
+    subprocess.run(["ruff", "check", *rules, "--select", "B,E,F,I,UP,W,C4,SIM,RET", script], check=True, env=with_ruff())
     subprocess.run(["ruff", "format", *rules, "--check", script], check=True, env=with_ruff())
 
 
@@ -242,9 +240,7 @@ def with_ruff() -> dict[str, str]:
 
 
 def test_script_has_only_what_the_spec_uses() -> None:
-    plain = render.render(
-        replace(classifier(), data=replace(classifier().data, split=(("train", 1.0),))), classifier_body()
-    )
+    plain = render.render(replace(classifier(), data=replace(classifier().data, split=(("train", 1.0),))), classifier_body())
     for word in (
         "dropout_masks",
         "penal",
@@ -501,9 +497,7 @@ def failing(*arguments: object) -> None:
 def run(folder: Path, *arguments: str, script: str = "") -> subprocess.CompletedProcess[str]:
     (folder / "train.py").write_text(script or SPECS["sequences"]())
     command = [sys.executable, "-I", "train.py", *arguments]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 def test_commands(tmp_path: Path) -> None:

@@ -90,7 +90,9 @@ def at(text: str, number: int) -> str:
 
 
 def test_unknown_optimizer() -> None:
-    assert at("adamm(lr=2e-3)", 34) == """\
+    assert (
+        at("adamm(lr=2e-3)", 34)
+        == """\
 error[E0603]: there is no optimizer called `adamm`
   --> model.rnn:34:14
    |
@@ -99,10 +101,13 @@ error[E0603]: there is no optimizer called `adamm`
    |
    = help: did you mean `adam`?
    = note: available: sgd, adam, rmsprop, adagrad"""
+    )
 
 
 def test_unknown_argument() -> None:
-    assert at("adam(learning_rate=2e-3)", 34) == """\
+    assert (
+        at("adam(learning_rate=2e-3)", 34)
+        == """\
 error[E0604]: `adam` has no argument `learning_rate`
   --> model.rnn:34:19
    |
@@ -111,13 +116,16 @@ error[E0604]: `adam` has no argument `learning_rate`
    |
    = help: did you mean `lr`?
    = note: arguments of `adam`: lr, beta1, beta2, eps, decay"""
+    )
 
 
 def test_norway() -> None:
     problems: list[Diagnostic] = []
     entry = read("  E: {shape: [D, V], trainable: no}\n", number=31).items[0][1]
     assert read_flag(entry.get("trainable"), "`trainable`", problems) is None
-    assert shown(problems) == """\
+    assert (
+        shown(problems)
+        == """\
 error[E0601]: `trainable` must be true or false
   --> model.rnn:31:33
    |
@@ -125,13 +133,16 @@ error[E0601]: `trainable` must be true or false
    |                                 ^^
    |
    = help: write `false`"""
+    )
 
 
 def test_a_rate_in_percent() -> None:
     problems: list[Diagnostic] = []
     node = plain_scalar(Source("x.rnn", "20"))
     assert read_number(node, "a dropout rate", problems, FRACTION, percent=True) is None
-    assert shown(problems) == """\
+    assert (
+        shown(problems)
+        == """\
 error[E0602]: a dropout rate must be at least 0 and below 1
  --> x.rnn:1:1
   |
@@ -139,6 +150,7 @@ error[E0602]: a dropout rate must be at least 0 and below 1
   | ^^ 20 is out of range
   |
   = help: write 0.2 for 20 percent"""
+    )
 
 
 # All the other messages

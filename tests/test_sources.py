@@ -56,9 +56,7 @@ def script(
     model = Model(tuple(inputs), (target,), (), (), (), Number(0.0, when="sequence"), masked=masked)
     base = elman()
     train = replace(base.train, batch=7, truncation=data.pop("truncation", None))
-    spec = replace(
-        base, model=model, data=Data(source, tuple(encodings), **data), train=train, path=Path("/nowhere/a.rnn")
-    )
+    spec = replace(base, model=model, data=Data(source, tuple(encodings), **data), train=train, path=Path("/nowhere/a.rnn"))
     return load(render(spec, EMPTY))
 
 
@@ -170,9 +168,7 @@ def test_csv_is_normalised_by_its_training_part(folder: Path) -> None:
 
 def test_adding() -> None:
     x, y = setting("vectors", array="x", size=2, length=None), setting("values", array="y", size=1)
-    found = values(
-        script(setting("adding", length=10, sequences=SEQUENCES), (x, "real", 2), (y, "real", 1), y_when="sequence")
-    )
+    found = values(script(setting("adding", length=10, sequences=SEQUENCES), (x, "real", 2), (y, "real", 1), y_when="sequence"))
     numbers, marks = found["x"][..., 0], found["x"][..., 1]
     assert found["x"].shape == (SEQUENCES, 10, 2) and found["y"].shape == (SEQUENCES, 1)
     assert (marks[:, :5].sum(1) == 1).all() and (marks[:, 5:].sum(1) == 1).all()
@@ -182,9 +178,7 @@ def test_adding() -> None:
 @pytest.mark.parametrize("delay", [0, 4])
 def test_copy_task(delay: int) -> None:
     source = setting("copy_task", symbols=5, length=3, delay=delay, sequences=SEQUENCES)
-    found = values(
-        script(source, (one_hot(size=7), "ids", 7), (setting("classes", array="out", count=7), "classes", 7))
-    )
+    found = values(script(source, (one_hot(size=7), "ids", 7), (setting("classes", array="out", count=7), "classes", 7)))
     ids, out = found["x"], found["y"]
     assert ids.shape == out.shape == (SEQUENCES, 6 + delay)
     assert (ids[:, :3] == out[:, -3:]).all() and set(ids[:, :3].ravel()) == {1, 2, 3, 4, 5}

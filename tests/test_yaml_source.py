@@ -170,7 +170,9 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 def test_tab_indentation() -> None:
     found = refused("train:\n\toptimizer: sgd(lr=0.5)\n", number=27)
-    assert render(found) == """\
+    assert (
+        render(found)
+        == """\
 error[E0001]: a tab character is used for indentation
   --> model.rnn:28:1
    |
@@ -178,11 +180,14 @@ error[E0001]: a tab character is used for indentation
    | ^^^^
    |
    = help: YAML allows only spaces there: use two spaces per level"""
+    )
 
 
 def test_duplicate_key() -> None:
     found = refused("train:\n  batch: 32\n  batch: 64\n", number=28)
-    assert render(found) == """\
+    assert (
+        render(found)
+        == """\
 error[E0002]: the key `batch` appears twice
   --> model.rnn:30:3
    |
@@ -192,11 +197,14 @@ error[E0002]: the key `batch` appears twice
    |   ^^^^^ set again here
    |
    = note: plain YAML would silently keep the last one"""
+    )
 
 
 def test_glob_without_quotes() -> None:
     found = refused("params:\n  *.W_*: {init: glorot_uniform, l2: 1e-5}\n", number=29)
-    assert render(found) == """\
+    assert (
+        render(found)
+        == """\
 error[E0001]: a key or value cannot start with `*` in YAML
   --> model.rnn:30:4
    |
@@ -204,11 +212,14 @@ error[E0001]: a key or value cannot start with `*` in YAML
    |    ^
    |
    = help: put quotes around it: "*_hh\""""
+    )
 
 
 def test_python_object_tag() -> None:
     found = refused("rnnspec: 1\nname: !!python/object/apply:os.system ['id']\n")
-    assert render(found) == """\
+    assert (
+        render(found)
+        == """\
 error[E0006]: YAML tags are not allowed in a spec
  --> model.rnn:2:7
   |
@@ -216,6 +227,7 @@ error[E0006]: YAML tags are not allowed in a spec
   |       ^ tag `tag:yaml.org,2002:python/object/apply:os.system`
   |
   = note: a spec is data: it never creates Python objects"""
+    )
 
 
 # Sections and keys
@@ -231,7 +243,9 @@ def section_problems(text: str, number: int = 1) -> list[Diagnostic]:
 
 def test_unknown_setting() -> None:
     text = "train:\n  batch: 3\n  optimizer: adam(lr=1)\n  batch_size: 32\n"
-    assert shown(section_problems(text, 26)) == """\
+    assert (
+        shown(section_problems(text, 26))
+        == """\
 error[E0003]: `batch_size` is not a setting of `train`
   --> model.rnn:29:3
    |
@@ -239,11 +253,14 @@ error[E0003]: `batch_size` is not a setting of `train`
    |   ^^^^^^^^^^
    |
    = help: did you mean `batch`?"""
+    )
 
 
 def test_comma_in_a_flow_mapping() -> None:
     text = "train: {optimizer: sgd(lr=0.5, momentum=0.9), batch: 32, steps: 10}\n"
-    assert shown(section_problems(text, 27)) == """\
+    assert (
+        shown(section_problems(text, 27))
+        == """\
 error[E0010]: a comma ended this value inside `{...}`
   --> model.rnn:27:32
    |
@@ -251,6 +268,7 @@ error[E0010]: a comma ended this value inside `{...}`
    |                                ^^^^^^^^^^^^^ read as a new key
    |
    = help: write this mapping as indented lines, or quote the whole value"""
+    )
 
 
 def test_missing_settings_and_wrong_kinds() -> None:

@@ -130,9 +130,7 @@ TIME: dict[str, Entry] = {
         "a variable uses both its past and its future",
         "A loop runs forwards or backwards. Write one variable for each direction and join them.",
         wrong=model("h[t] = tanh(W_x @ x[t] + W_h @ h[t-1] + V_h @ h[t+1])", OUTPUT),
-        right=model(
-            "f[t] = rnn(x[t], units=9)", "h[t] = rnn(x[t], units=16, reverse=true)", "y[t] = f[t] + W_hy @ h[t]"
-        ),
+        right=model("f[t] = rnn(x[t], units=9)", "h[t] = rnn(x[t], units=16, reverse=true)", "y[t] = f[t] + W_hy @ h[t]"),
     ),
     "E0403": Entry(
         "a time index is missing",

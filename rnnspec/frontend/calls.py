@@ -101,9 +101,7 @@ class CallReader:
         else:
             given[named.name] = named.value
 
-    def _options(
-        self, node: CallNode, row: Function, given: dict[str, Node], scope: Scope
-    ) -> Iterable[tuple[str, object]]:
+    def _options(self, node: CallNode, row: Function, given: dict[str, Node], scope: Scope) -> Iterable[tuple[str, object]]:
         for option in row.options:
             if option.name in given:
                 yield option.key, self._constant(given[option.name], option, scope)

@@ -134,9 +134,7 @@ def library() -> dict[str, Cell]:
     return found
 
 
-def read_state(
-    state: Scalar, node: Node, sizes: Mapping[str, Size], problems: list[Diagnostic]
-) -> tuple[Size, ...] | None:
+def read_state(state: Scalar, node: Node, sizes: Mapping[str, Size], problems: list[Diagnostic]) -> tuple[Size, ...] | None:
     """The shape of a state: one size, or a list of two for a matrix."""
     if isinstance(node, YamlSequence):
         return read_shape(node, sizes, "a size", problems)

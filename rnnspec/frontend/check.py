@@ -149,9 +149,7 @@ class _Checker:
             sizes[VOCABULARY] = Size(len(offer.vocabulary), VOCABULARY, origin)
         return offer
 
-    def _items(
-        self, sections: Fields, tree: Overrides, source: Setting, offer: Offer, sizes: dict[str, Size]
-    ) -> list[Item]:
+    def _items(self, sections: Fields, tree: Overrides, source: Setting, offer: Offer, sizes: dict[str, Size]) -> list[Item]:
         """Inputs, then targets, as the typed tree has them."""
         encoder = Encoder(source, offer, sizes, tree.calls, self.problems)
         encoder.read(read_section(sections, "targets", self.problems), "targets")

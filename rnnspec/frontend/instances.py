@@ -61,9 +61,7 @@ class Expansion:
         if start is not None and scope.reverse:
             start = 1 - start
         timed = index.kind == "t"
-        self.definitions.append(
-            Definition(name, equation.left, equation.right, equation.span, scope, timed, start)
-        )
+        self.definitions.append(Definition(name, equation.left, equation.right, equation.span, scope, timed, start))
 
     def _instance(self, equation: EquationNode, call: CallNode, cell: Cell, names: set[str]) -> None:
         left, count = equation.left, len(self.problems)
@@ -88,9 +86,7 @@ class Expansion:
         instance = left.name
         full = {e.left.name: f"{instance}.{e.left.name}" for e in cell.equations} | {cell.output: instance}
         aliases = self._inputs(equation, call, cell, names)
-        scope = Scope(
-            instance, cell.name, cell.library, reverse, call.span, full | aliases, frozenset(cell.inputs), sizes
-        )
+        scope = Scope(instance, cell.name, cell.library, reverse, call.span, full | aliases, frozenset(cell.inputs), sizes)
         self.arguments |= {f"{instance}.{name}": size for name, size in sizes.items()}
         self._states(cell, scope)
         self.declarations.read(cell.params, scope)

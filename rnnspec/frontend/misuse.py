@@ -56,9 +56,7 @@ def defined_twice(definition: Definition, before: Symbol) -> Diagnostic:
     name = definition.left.name
     what = {"input": "is already an input", "target": "is already a target"}.get(before.kind, "is defined twice")
     others = [(before.span, "first defined here")]
-    return definition.scope.problem(
-        "E0202", f"`{name}` {what}", definition.left.name_span, "defined again here", others=others
-    )
+    return definition.scope.problem("E0202", f"`{name}` {what}", definition.left.name_span, "defined again here", others=others)
 
 
 def is_condition(expr: Expr) -> bool:

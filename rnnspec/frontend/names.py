@@ -188,9 +188,7 @@ class Names:
         return made(node.name, args, node.span, arguments.options)
 
     # ---- conditions
-    def _conditions(
-        self, args: list[Expr | None], nodes: list[Node], message: str, scope: Scope
-    ) -> list[Expr | None]:
+    def _conditions(self, args: list[Expr | None], nodes: list[Node], message: str, scope: Scope) -> list[Expr | None]:
         """Arguments that must be conditions; `mask` counts as `mask > 0`."""
         found: list[Expr | None] = []
         for arg, node in zip(args, nodes, strict=True):

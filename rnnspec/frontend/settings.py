@@ -70,18 +70,14 @@ SETTINGS: dict[str, dict[str, Row]] = {
         "none": row("leaves the gradient as it is"),
     },
     "truncation": {
-        "tbptt": row(
-            "walks sequences in windows of `steps`; the state is carried, the gradient is not", whole("steps")
-        ),
+        "tbptt": row("walks sequences in windows of `steps`; the state is carried, the gradient is not", whole("steps")),
     },
     "checkpoint": {
         "every": row("saves after every so many steps and keeps the last ones", whole("steps"), whole("keep", 1)),
         "none": row("saves only at the end"),
     },
     "stop": {
-        "patience": row(
-            "stops after `epochs` epochs in which `on` did not improve", whole("epochs"), text("on", "valid.loss")
-        ),
+        "patience": row("stops after `epochs` epochs in which `on` did not improve", whole("epochs"), text("on", "valid.loss")),
     },
     "init": {
         "zeros": row("all 0"),

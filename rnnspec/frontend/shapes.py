@@ -97,9 +97,7 @@ class Shapes:
             moving = any(outcome is not Outcome.STUCK for _, outcome in outcomes)
 
 
-def starting_forms(
-    names: Names, items: Mapping[str, Form], states: Mapping[str, tuple[Size, ...]]
-) -> dict[str, Form]:
+def starting_forms(names: Names, items: Mapping[str, Form], states: Mapping[str, tuple[Size, ...]]) -> dict[str, Form]:
     """What is known of the shapes of all names before any equation is read."""
     forms = dict(items)
     for name, use in names.parameters.items():
@@ -133,5 +131,3 @@ def check_known(names: Names, forms: Mapping[str, Form]) -> list[Diagnostic]:
 
 def _unknown(forms: Mapping[str, Form], names: Iterable[tuple[str, Span]]) -> Iterable[tuple[str, Span]]:
     return ((name, span) for name, span in names if forms[name].known is None)
-
-

@@ -59,5 +59,3 @@ def _split(name: str) -> tuple[str, str]:
 
 def _warning(code: str, message: str, span: Span, help: str | None = None) -> Diagnostic:
     return problem(code, message, span, help=help, level="warning")
-
-

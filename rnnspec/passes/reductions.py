@@ -1,8 +1,8 @@
 """Sums over features as products with a row of weights: a factor in front of or behind a sum costs nothing there.
 
-    dot(a, b)      ->  total(a * b)
-    k total(a)     ->  weighted_total(a, k)       and total(k a)
-    inv_rms(a)     ->  inv_sqrt(weighted_total(a * a, 1 / rows))
+dot(a, b)      ->  total(a * b)
+k total(a)     ->  weighted_total(a, k)       and total(k a)
+inv_rms(a)     ->  inv_sqrt(weighted_total(a * a, 1 / rows))
 """
 
 from __future__ import annotations

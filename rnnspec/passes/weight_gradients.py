@@ -1,9 +1,9 @@
 """Outer products summed over time become one matrix product behind the loop; transposes are taken once.
 
-    outer_sum(a, b)          ->  gram(flat(a), flat(b))      flat: all steps and sequences as columns
-    outer_sum(concat(a, c))  ->  concat of both              where nothing else reads the concatenation
-    batch_sum(a)             ->  row_sum(flat(a))            where the gradient of a matrix flattens it anyway
-    transpose(W) @ a         ->  copy(transpose(W)) @ a      a contiguous copy, faster for the many products of a loop
+outer_sum(a, b)          ->  gram(flat(a), flat(b))      flat: all steps and sequences as columns
+outer_sum(concat(a, c))  ->  concat of both              where nothing else reads the concatenation
+batch_sum(a)             ->  row_sum(flat(a))            where the gradient of a matrix flattens it anyway
+transpose(W) @ a         ->  copy(transpose(W)) @ a      a contiguous copy, faster for the many products of a loop
 """
 
 from __future__ import annotations

@@ -60,15 +60,11 @@ def _at(spec: Spec) -> At:
 
     def at(column: str, ahead: int) -> Code:
         if stream:
-            return fill(
-                "columns[{column}][t + {ahead}]" if ahead else "columns[{column}][t]", column=column, ahead=ahead
-            )
+            return fill("columns[{column}][t + {ahead}]" if ahead else "columns[{column}][t]", column=column, ahead=ahead)
         if not last:
             return fill("columns[{column}]", column=column)
         stop = f"{ahead - last}" if ahead < last else ""
-        return fill(
-            "columns[{column}][:, {start}:{stop}]", column=column, start=Code(str(ahead or "")), stop=Code(stop)
-        )
+        return fill("columns[{column}][:, {start}:{stop}]", column=column, start=Code(str(ahead or "")), stop=Code(stop))
 
     return at
 

@@ -112,9 +112,7 @@ class Averages:
         """Arguments at the latest time of any of them."""
         when = latest(*(a.when for a in call.args))
         repeated = [a.when == "sequence" and when == "step" for a in call.args]
-        return [
-            Code(f"{self.value(a)}[:, None]" if r else self.value(a)) for a, r in zip(call.args, repeated, strict=True)
-        ]
+        return [Code(f"{self.value(a)}[:, None]" if r else self.value(a)) for a, r in zip(call.args, repeated, strict=True)]
 
     def value(self, expr: Expr) -> Code:
         """An expression with a feature axis, NotImplementedError for what metrics cannot contain."""

@@ -66,9 +66,7 @@ def border(spec: Spec, body: Body) -> Border:
         inputs=lines(load_line(item, here[item.name]) for item in spec.model.inputs if item.name in here),
         targets=tuple(_target(item, here[item.name]) for item in spec.model.targets if item.name in here),
         share=_share(spec),
-        about_step=prose(
-            "`step` draws the dropout masks of that training step, None drops nothing." if places else NO_STEP
-        ),
+        about_step=prose("`step` draws the dropout masks of that training step, None drops nothing." if places else NO_STEP),
         about_state=prose(ABOUT_STATE if carries(spec) else NO_STATE),
         batch_and_time=batch_and_time(spec, "batch"),
         workspace=Code(f"workspace(T, B, dtype, {training_use})" if truncated else "workspace(T, B, dtype)"),
@@ -113,9 +111,7 @@ def _masks(places: list[Place]) -> Code:
 def _set_masks(places: list[Place]) -> Code:
     made = []
     for place, call in places:
-        part = {"step": f"masks[{place}]", "sequence": f"masks[{place}][:, 0]", "fixed": f"masks[{place}][0, 0]"}[
-            call.when
-        ]
+        part = {"step": f"masks[{place}]", "sequence": f"masks[{place}][:, 0]", "fixed": f"masks[{place}][0, 0]"}[call.when]
         value = part if call.when == "fixed" else f"np.moveaxis({part}, 0, -1)"
         made.append(f"w.dropout_{place}[...] = 1 if masks is None else {value}")
     return lines(made)

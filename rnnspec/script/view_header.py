@@ -73,9 +73,7 @@ def header(spec: Spec, body: Body) -> Header:
         file=prose(spec.path.name),
         digest=prose(spec.digest[:12]),
         imports=lines([*imports, *froms]),
-        functions=Code(
-            f"from numpy import {', '.join(sorted(map(identifier, body.functions)))}" if body.functions else ""
-        ),
+        functions=Code(f"from numpy import {', '.join(sorted(map(identifier, body.functions)))}" if body.functions else ""),
     )
 
 
@@ -136,15 +134,11 @@ def parameters(spec: Spec, body: Body) -> Parameters:
     infos = spec.model.parameters
     rows = [(literal(identifier(row[0])), literal((identifier(row[1]), *row[2:]))) for row in body.rows]
     fixed = tuple(info.name for info in infos if not info.trainable)
-    trained = (
-        fill("[name for name in PARAMETERS if name not in {fixed}]", fixed=fixed) if fixed else Code("list(PARAMETERS)")
-    )
+    trained = fill("[name for name in PARAMETERS if name not in {fixed}]", fixed=fixed) if fixed else Code("list(PARAMETERS)")
     return Parameters(
         layout=table((literal(identifier(name)), literal((start, shape))) for name, start, shape in body.layout),
         rows=table(rows) if rows else Code(""),
-        names=table(
-            (literal(name), literal((identifier(here), spec.model.shape_of(name)))) for name, here in body.parameters
-        ),
+        names=table((literal(name), literal((identifier(here), spec.model.shape_of(name)))) for name, here in body.parameters),
         trained=trained,
         trainable=literal(body.trainable),
         size=literal(body.size),

@@ -42,9 +42,7 @@ def update(spec: Spec) -> Update:
         spread=bool(scales or any(found.values())),
         penalties=any(found.values()),
         penalty_title=Code(" + ".join(PENALTIES[name][0] for name, table in found.items() if table)),
-        penalty_tables=Code(
-            ", ".join(fill("spread({table}, 0.0, dtype)", table=table) for table in found.values() if table)
-        ),
+        penalty_tables=Code(", ".join(fill("spread({table}, 0.0, dtype)", table=table) for table in found.values() if table)),
         penalty_lines=_penalty_lines(found),
         title=prose(row.title),
         state=lines(f"self.{name} = np.zeros(TRAINABLE, dtype)  # {meaning}" for name, meaning in row.state),

@@ -1,7 +1,7 @@
 """The page `reference.md`, made from the tables that the compiler itself uses.
 
-    python -m docs.reference          writes the page
-    python -m docs.reference --print  prints it
+python -m docs.reference          writes the page
+python -m docs.reference --print  prints it
 """
 
 from __future__ import annotations

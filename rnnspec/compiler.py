@@ -28,6 +28,7 @@ from rnnspec.ir.program import Program
 from rnnspec.passes.differentiate import differentiate
 from rnnspec.passes.halve import halve
 from rnnspec.passes.hoist import hoist
+from rnnspec.passes.join import join
 from rnnspec.passes.lookups import lookups
 from rnnspec.passes.lower import lower
 from rnnspec.passes.materialise import materialise
@@ -67,6 +68,7 @@ def passes(level: int, batch: int) -> list[tuple[str, Pass]]:
         ("simplify stack", simplify),
         ("differentiate", differentiate),
         ("simplify gradient", simplify),  # drops the adjoints that nobody reads
+        ("join", join),  # where the adjoints are known: the gradients of joined matrices are parts of one product
         ("weight gradients", weight_gradients),  # needs the stacked adjoints: one product for each stack
         ("simplify products", simplify),
         ("reductions", reductions),  # behind the derivative, whose rules know the plain sums

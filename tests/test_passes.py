@@ -11,6 +11,7 @@ from rnnspec.frontend.typed import Expr, Read
 from rnnspec.ir.program import Program
 from rnnspec.ir.validate import validate
 from rnnspec.passes.differentiate import differentiate
+from rnnspec.passes.join import join
 from rnnspec.passes.lookups import lookups
 from rnnspec.passes.lower import lower
 from rnnspec.passes.materialise import materialise
@@ -293,6 +294,52 @@ def test_adjoints_of_overlapping_rows_are_added_and_gaps_are_zero() -> None:
         dv.3    [6] fixed = add(dv, dv.2)
         da      [6] fixed = mul(dv.3, v)
     """)
+
+
+SUM_OF_PRODUCTS = """
+    W      [4, 4] fixed = param() {True}
+    U      [4, 3] fixed = param() {True}
+    b      [4] fixed = param() {True}
+    x      [3] step = input()
+    h_last [4] step = shift(h) {1}
+    a      [4] step = matmul(U, x)
+    c      [4] step = matmul(W, h_last)
+    b_all  [4] step = expand(b) {'step'}
+    d      [4] step = add(a, c, b_all)
+    h      [4] step = exp(d)
+"""
+
+
+def test_a_sum_of_products_in_a_recurrence_is_one_product_and_so_are_its_gradients() -> None:
+    before = simplify(differentiate(program(SUM_OF_PRODUCTS)))
+    after = join(before)
+    validate(after)
+    assert new(before, after) == lines("""
+        1             [1] fixed = constant() {1.0}
+        one           [1] step = expand(1) {step}
+        W_joined      [4, 8] fixed = beside(W, U, b)
+        h_last_joined [8] step = concat(h_last, x, one)
+        d             [4] step = matmul(W_joined, h_last_joined)
+        db_joined     [4, 8] fixed = outer_sum(dd, h_last_joined)
+        db            [4] fixed = columns(db_joined) {(7, (4,))}
+        dW            [4, 4] fixed = columns(db_joined) {(0, (4, 4))}
+        dU            [4, 3] fixed = columns(db_joined) {(4, (4, 3))}
+    """)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SUM_OF_PRODUCTS.replace("shift(h)", "shift(x_0)").replace("x      [3]", "x_0    [4] step = input()\n    x      [3]"),
+        SUM_OF_PRODUCTS.replace("add(a, c, b_all)", "add(c, b_all)"),
+        SUM_OF_PRODUCTS.replace("exp(d)", "mul(d, a)"),
+        SUM_OF_PRODUCTS.replace("x      [3]", "x      [30]").replace("[4, 3]", "[4, 30]"),
+    ],
+    ids=["no recurrence", "one product", "a product is read elsewhere", "more to copy than to save"],
+)
+def test_what_is_not_joined(text: str) -> None:
+    before = simplify(differentiate(program(text)))
+    assert shown(join(before)) == shown(before)
 
 
 def test_sums_over_time_become_one_product() -> None:

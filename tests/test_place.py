@@ -145,7 +145,7 @@ def test_a_carried_value_that_is_made_while_the_old_one_is_needed_is_copied_in_t
     made = place(read(LOOP.replace("exp(s)", "mul(s, s_last)")))
     assert where(made, "s") != where(made, "s_last")
     ((value, region, tick),) = [(c.value, c.region, c.tick) for c in made.copies]
-    assert (value, region.buffer, tick) == (named(made, "s"), named(made, "s_last"), made.ends[0])
+    assert (value, region.buffer, tick) == (named(made, "s"), named(made, "s_last"), made.spans[0][1])
 
 
 def test_an_elementwise_operation_writes_over_its_operand() -> None:

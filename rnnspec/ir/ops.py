@@ -8,6 +8,7 @@ other         everything else: products, reductions, what crosses time
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -58,6 +59,11 @@ def product(args: list[Value], _: Any) -> Shape:
 def joined(args: list[Value], _: Any) -> Shape:
     """Operands one after another."""
     return (sum(a.shape[0] for a in args), *args[0].shape[1:])
+
+
+def side_by_side(args: list[Value], _: Any) -> Shape:
+    """[m, n], [m, k], [m] -> [m, n + k + 1]."""
+    return (args[0].shape[0], sum(math.prod(a.shape[1:]) for a in args))
 
 
 def outer(args: list[Value], _: Any) -> Shape:
@@ -122,6 +128,7 @@ OPS: dict[str, Op] = {
     "square": _elementwise("a * a"),
     "squash": _elementwise("sigmoid or tanh, by blocks of rows", "((kind, rows), ...)"),
     "inv_sqrt": _elementwise("1 / sqrt(a + eps)", "eps"),
+    "halved": _elementwise("the rows of sigmoids times 1/2, the others as they are", "((kind, rows), ...)"),
     "minimum": _elementwise("the smaller of two"),
     "maximum": _elementwise("the larger of two"),
     "select": _elementwise("a where the condition holds, else b"),
@@ -143,6 +150,8 @@ OPS: dict[str, Op] = {
     "one_hot": Op("other", lambda a, n: (n,), latest, "a vector with 1 at the place that the id names", "size"),
     "lookup": Op("other", lambda a, _: a[0].shape[:1], lambda a, _: a[1].time, "W @ one_hot(id): a column of W"),
     "lookup_sum": Op("other", lambda a, n: (a[0].shape[0], n), always("fixed"), "columns added up by id", "columns"),
+    "beside": Op("other", side_by_side, always("fixed"), "matrices side by side; a vector is one column"),
+    "columns": Op("other", given, always("fixed"), "some columns of a matrix, or one as a vector", "(first column, shape)"),
     # reductions
     "total": Op("other", lambda a, groups: (groups,), latest, "the sum over the rows of each group", "groups"),
     "weighted_total": Op("other", lambda a, gk: (gk[0],), latest, "k times the sum over the rows of each group", "(groups, k)"),
@@ -151,7 +160,6 @@ OPS: dict[str, Op] = {
     "softmax": Op("other", first, latest, "exp(a) / sum(exp(a))"),
     "log_softmax": Op("other", first, latest, "a - log(sum(exp(a)))"),
     "concat": Op("other", joined, latest, "operands one after another"),
-    "halved": Op("other", first, latest, "the rows of sigmoids times 1/2, the others as they are", "((kind, rows), ...)"),
     "copy": Op("other", first, latest, "the same in storage of its own"),
     # crossing time and batch
     "batch_sum": Op("other", first, always("fixed"), "the sum over steps and sequences"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from rnnspec.ir.program import Program, Shape
+from rnnspec.ir.program import Program, Shape, Value
 
 Storage = Literal["history", "step", "sequence", "flat", "fixed"]
 """One slice a step; scratch of one step; one array for all sequences; all steps as columns; no time and no batch."""
@@ -70,14 +71,19 @@ class Placement:
     copies: tuple[Copy, ...]
     carried: dict[int, int]  # value -> the shift that owns the place it is carried in
     ticks: dict[int, int]  # when each value is computed
-    ends: tuple[int, ...]  # the tick behind each block
+    spans: tuple[tuple[int, int], ...]  # the ticks in front of each block and behind it
 
     def resolve(self, item: int) -> Region:
         """Where a value or view lives."""
-        value = self.program.values[item]
-        if value.op == "rows":
-            return self.resolve(value.args[0]).rows(*value.attr)
-        if value.op == "shift" and item not in self.regions:
-            base = self.resolve(value.args[0])
-            return replace(base, lag=base.lag + value.attr)
-        return self.regions[item]
+        return resolve(item, self.program.values, self.regions)
+
+
+def resolve(item: int, values: Mapping[int, Value], regions: Mapping[int, Region]) -> Region:
+    """Where a value or view lives, given where what is computed lives."""
+    value = values[item]
+    if value.op == "rows":
+        return resolve(value.args[0], values, regions).rows(*value.attr)
+    if value.op == "shift" and item not in regions:
+        base = resolve(value.args[0], values, regions)
+        return replace(base, lag=base.lag + value.attr)
+    return regions[item]

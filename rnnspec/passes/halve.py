@@ -24,7 +24,7 @@ def halve(program: Program) -> Program:
         if value.op == "add":
             return all(linear(a, item) for a in value.args) and len(set(value.args)) == len(value.args)
         if value.op in ("matmul", "lookup", "expand"):
-            return values[value.args[0]].op in ("param", "stacked") and len(value.shape) == 1
+            return values[value.args[0]].op in ("param", "stacked", "beside") and len(value.shape) == 1
         return False
 
     def halved(item: int, kinds: tuple[tuple[str, int], ...]) -> int:

@@ -9,10 +9,11 @@ a buffer, never correctness.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rnnspec.ir.ops import DATA, ELEMENTWISE, LEAVES, VIEWS, is_condition
 from rnnspec.ir.program import Program, Value
-from rnnspec.ir.storage import Buffer, Copy, Life, Placement, Region, Storage
+from rnnspec.ir.storage import Buffer, Copy, Life, Placement, Region, Storage, resolve
 
 
 def place(program: Program, windows: bool = False) -> Placement:
@@ -36,19 +37,20 @@ class Placer:
                 self._own(value.id, "history" if value.time == "step" else "sequence")
         for item in self.values:
             self._reserve_carry(item)
+        for item in self.values:
+            self._reserve_joined(item)
         for item in reversed(list(self.at)):
             self._place(item)
         for value in self.values.values():
             if value.op == "shift":
-                region = self.placement().resolve(value.id)
+                region = self._resolve(value.id)
                 buffer = self.buffers[region.buffer]
                 buffer.front, buffer.back = max(buffer.front, region.lag), max(buffer.back, -region.lag)
 
     def placement(self) -> Placement:
         """What was decided."""
-        ends = tuple(end for _, end in self.span)
         return Placement(
-            self.program, self.windows, self.buffers, self.regions, tuple(self.copies), self.carried, self.at, ends
+            self.program, self.windows, self.buffers, self.regions, tuple(self.copies), self.carried, self.at, tuple(self.span)
         )
 
     # ---- time: one tick an operation, and one at the end of each block
@@ -141,6 +143,9 @@ class Placer:
     def _base(self, item: int) -> int:
         return self._base(self.values[item].args[0]) if self.values[item].op in VIEWS else item
 
+    def _resolve(self, item: int) -> Region:
+        return resolve(item, self.values, self.regions)
+
     def _take(self, item: int, region: Region, start: int, end: int) -> None:
         self.regions[item] = region
         self.buffers[region.buffer].lives.append(Life(region, start, end, item))
@@ -174,6 +179,24 @@ class Placer:
             self.carried[item] = shift
             self._take(shift, region, self.span[block][0], max(t for t, _ in self._reads(shift)))
 
+    def _reserve_joined(self, item: int) -> None:
+        """A concatenation with a value of an earlier step: the value is computed where the concatenation will read it."""
+        value = self.values[item]
+        if value.op != "concat" or item not in self.at or self.storage(item) != "history" or self._pinned(item):
+            return
+        low = 0
+        for arg in value.args:
+            shift, high = self.values[arg], low + self.values[arg].shape[0]
+            source = shift.args[0] if shift.op == "shift" else arg
+            taken = source not in self.at or source in self.regions or source in self.carried or source in self.kept
+            if shift.op == "shift" and not taken and self.values[source].op != "concat":
+                whole = self._own(item, "history")
+                self.regions[item] = replace(whole, lag=shift.attr)
+                start = 0 if self._pinned(source) else self.span[self.block_of[source]][0]
+                self._take(source, replace(whole, low=low, high=high), start, self.last(source))
+                return
+            low = high
+
     def _place(self, item: int) -> None:
         value, storage = self.values[item], self.storage(item)
         if value.op == "concat":
@@ -198,7 +221,7 @@ class Placer:
         """Places worth trying: that of an elementwise reader (in place), then scratch that is free at the time."""
         value, condition = self.values[item], is_condition(self.values[item], self.values)
         for user in self.users[item]:
-            alike = user.op in ELEMENTWISE and user.shape == value.shape and value.time == "step"
+            alike = user.op in ELEMENTWISE and user.shape == value.shape and value.time == user.time
             if alike and user.id in self.regions and user.id not in self.kept:
                 region = self.regions[user.id]
                 buffer = self.buffers[region.buffer]
@@ -234,6 +257,11 @@ class Placer:
         def start(arg: int) -> int:
             return 0 if pinned or self._pinned(arg) else self.at[arg] if fits(arg) else self.at[item]
 
+        def is_there(arg: int, part: Region) -> bool:
+            """Is an operand of another step computed in its place?"""
+            shift = self.values[arg]
+            return shift.op == "shift" and shift.args[0] in self.regions and self._resolve(arg) == part
+
         region = self.regions.get(item) or next(
             (r for r in self._offers(item, storage) if all(self.free(p, start(a), end, a) for a, p in self._parts(value, r))),
             None,
@@ -245,9 +273,17 @@ class Placer:
                 self._take(arg, part, start(arg), until)
                 if self.values[arg].op == "concat":
                     self.buffers[part.buffer].lives.pop()  # its own parts will say when they live
-            else:
-                self.copies.append(Copy(arg, part, self.at[item]))
-                self.buffers[part.buffer].lives.append(Life(part, 0 if pinned else self.at[item], end, item))
+            elif not is_there(arg, part):
+                tick = self._copied_at(item, arg, storage)
+                self.copies.append(Copy(arg, part, tick))
+                self.buffers[part.buffer].lives.append(Life(part, 0 if pinned else tick, end, item))
+
+    def _copied_at(self, item: int, arg: int, storage: Storage) -> int:
+        """What does not come from the loop itself is copied for all steps in front of it."""
+        number = self.block_of[item]
+        outside = self.block_of.get(self._base(arg)) != number
+        in_loop = storage == "history" and self.program.blocks[number].kind == "loop"
+        return self.span[number][0] if outside and in_loop else self.at[item]
 
     def _parts(self, value: Value, region: Region) -> Iterator[tuple[int, Region]]:
         """Each operand of a concatenation, and its rows in it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from rnnspec.ir.program import Value
+from rnnspec.ir.program import Shape, Value
 from rnnspec.script.operands import Operands
 
 Call = Callable[[Operands, Value, str, list[str]], list[str]]
@@ -71,7 +71,32 @@ def halved(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
     blocks, rows = sigmoid_blocks(value)
     if blocks == [(0, rows)]:
         return [f"multiply({args[0]}, 0.5, out={out})"]
-    return [f"copyto({out}, {args[0]})", *(f"{out}[{low}:{high}] *= 0.5" for low, high in blocks)]
+    copied = [] if args[0] == out else [f"copyto({out}, {args[0]})"]
+    return [*copied, *(f"{out}[{low}:{high}] *= 0.5" for low, high in blocks)]
+
+
+def beside(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """Matrices side by side."""
+    lines, low = [], 0
+    for arg, text in zip(value.args, args, strict=True):
+        shape = o.values[arg].shape
+        high = low + math.prod(shape[1:])
+        lines.append(f"copyto({out}[:, {column_range(o, low, shape)}], {text})")
+        low = high
+    return lines
+
+
+def columns(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """Some columns, or one."""
+    low, shape = value.attr
+    return [f"copyto({out}, {args[0]}[:, {column_range(o, low, shape)}])"]
+
+
+def column_range(o: Operands, low: int, shape: Shape) -> str:
+    """The columns of a part, as an index."""
+    if len(shape) == 1:
+        return o.size(low)
+    return f"{o.size(low) if low else ''}:{o.size(low + shape[1])}"
 
 
 def part(o: Operands, value: Value, span: tuple[int, int]) -> str:
@@ -326,6 +351,8 @@ CALLS: dict[str, Call] = {
     "outer": outer,
     "outer_sum": outer_sum,
     "gram": gram,
+    "beside": beside,
+    "columns": columns,
     "one_hot": one_hot,
     "lookup": lookup,
     "lookup_sum": lookup_sum,

@@ -85,13 +85,12 @@ class FastPrinter:
     def _block(self, number: int, block: Block, prefix: str) -> list[str]:
         if block.kind == "map":
             return self._map(block.ids, prefix)
-        head = self._starts(block.ids)
+        before, behind = self.placement.spans[number]
+        head = self._starts(block.ids) + [self._copy(c) for c in self.placement.copies if c.tick == before]
         self.operands.loop = loop = Loop(len(self.loops) + 1, block.direction)
         self.loops.append(loop)
         lines = self._map(block.ids, prefix)
-        for copy in self.placement.copies:
-            if copy.tick == self.placement.ends[number]:
-                lines.append(self._copy(copy))
+        lines += [self._copy(c) for c in self.placement.copies if c.tick == behind]
         zero = [
             f"{self.operands.operand(self.placement.carried[i])}[...] = 0" for i in block.ids if i in self.placement.carried
         ]
@@ -132,7 +131,7 @@ class FastPrinter:
         rows = f", {rows}" if rows else ""
         lines = []
         for k, start in enumerate(shift.args[1:]):
-            index = buffer.front - 1 - k if shift.attr > 0 else -buffer.back + k
+            index = (buffer.front - 1 - k if shift.attr > 0 else k - buffer.back) - region.lag
             line = f"copyto({text}[{index}{rows}], {self.operands.whole(start)})"
             lines.append(f"if w.fresh: {line}" if self.placement.windows else line)
         return lines

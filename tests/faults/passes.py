@@ -74,6 +74,18 @@ def swapped(right: Pass) -> Pass:
     return wrong
 
 
+def first_column(right: Pass) -> Pass:
+    """The gradient of a joined bias is the wrong column."""
+
+    def wrong(program: Program) -> Program:
+        made = right(program)
+        vectors = {i for i, v in made.values.items() if v.op == "columns" and len(v.shape) == 1}
+        values = {i: replace(v, attr=(0, v.shape)) if i in vectors else v for i, v in made.values.items()}
+        return replace(made, values=values)
+
+    return wrong
+
+
 def one_free_operand_twice(right: Pass) -> Pass:
     """What is split off loses an operand."""
 
@@ -117,6 +129,17 @@ def without_copies(right: Any) -> Any:
         known = len(self.copies)
         right(self, item, storage)
         del self.copies[known:]
+
+    return wrong
+
+
+def without_lag(right: Any) -> Any:
+    """A concatenation is read at the step at which its parts are computed."""
+
+    def wrong(self: Placer, item: int) -> None:
+        right(self, item)
+        if item in self.regions:
+            self.regions[item] = replace(self.regions[item], lag=0)
 
     return wrong
 
@@ -170,6 +193,7 @@ FAULTS = [
     Fault("stacks in another order", attribute(stack, "stacked", in_other_order), models(1)),
     Fault("the kinds of a stack in another order", attribute(stack, "merge_kinds", backwards), models(8)),
     Fault("operands of weight gradients swapped", attribute(compiler, "weight_gradients", swapped), models(0), BROKEN),
+    Fault("a joined bias has a wrong gradient", attribute(compiler, "join", first_column), models(0)),
     Fault("what is repeated stays a view", attribute(compiler, "materialise", instead(lambda made: made)), models(0), BROKEN),
     Fault("a free operand is lost", attribute(hoist, "split", one_free_operand_twice), models(0)),
     Fault("all fast loops run forwards", attribute(hoist, "arrange", forwards), models(0)),
@@ -177,6 +201,7 @@ FAULTS = [
     Fault("lagged reads end with their step", attribute(Placer, "last", without_the_loop), [lagged()]),
     Fault("old and new value share a place", attribute(Placer, "free", even_if_occupied), models(4)),
     Fault("parts of a concatenation are not copied", attribute(Placer, "_place_concat", without_copies), models(2)),
+    Fault("a joined operand is read a step late", attribute(Placer, "_reserve_joined", without_lag), models(0), BROKEN),
     Fault("in place on other rows", attribute(Placer, "in_place", any_rows), [in_place_rows]),
     Fault("in place with an operand read twice", attribute(Placer, "in_place", instead(in_place_at_will)), TWICE),
     Fault("in place over what a choice reads", attribute(Placer, "in_place", instead(in_place_at_will)), CHOICE),

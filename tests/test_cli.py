@@ -284,6 +284,15 @@ def test_the_resolved_spec_is_a_spec_that_means_the_same(run: Run) -> None:
     assert [word for word in given if word not in ("declared", "by", "use")] == again
 
 
+def test_the_resolved_spec_keeps_ties(run: Run) -> None:
+    text = SPEC.replace("z = W_z @ h[T] + b_z", "v[t] = V @ h[t]\n  z = W_z @ v[T] + b_z").replace("V @", "W_x.T @ U @")
+    Path("tied.rnn").write_text(text.replace("W_x.T @ U", "B @ U") + "params: {B: {tie: W_x.T}}\n")
+    assert run("run", "tied.rnn", "--out", "out").code == 0
+    given, again = (run("show", name, "--stage", "types").out for name in ("tied.rnn", "out/spec.resolved.yaml"))
+    assert "v[t] = W_x.T @ U @ h[t]" in given
+    assert given.partition("equations")[2] == again.partition("equations")[2]
+
+
 def test_a_run_is_never_written_over(run: Run) -> None:
     assert run("run", "tiny.rnn", "--out", "mine").code == 0
     before = Path("mine/metrics.jsonl").read_bytes()

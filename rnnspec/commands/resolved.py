@@ -28,7 +28,7 @@ def resolve(path: Path, overrides: Sequence[str], spec: Spec) -> str:
     for key, value in tree.items:
         if key.value in AS_WRITTEN:
             lines += entry(key.value, value)
-    lines += ["params:", *(f"  {parameter(info)}" for info in spec.model.parameters)]
+    lines += ["params:", *(f"  {parameter(info)}" for info in spec.model.parameters), *ties(tree)]
     return "\n".join([*lines, *train(spec.train), *monitor(spec.monitor)]) + "\n"
 
 
@@ -79,6 +79,14 @@ def parameter(info: ParameterInfo) -> str:
     attributes += [f"max_norm: {info.max_norm!r}"] if info.max_norm is not None else []
     attributes += [] if info.trainable else ["trainable: false"]
     return f"{info.name}: {{{', '.join(attributes)}}}"
+
+
+def ties(tree: Mapping) -> Iterator[str]:
+    """Parameters that are others under another name: they have nothing but their tie."""
+    section = tree.get("params")
+    for key, value in section.items if isinstance(section, Mapping) else ():
+        if isinstance(value, Mapping) and value.get("tie") is not None:
+            yield from entry(key.value, value, "  ")
 
 
 def train(chosen: Train) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""Typed tree -> program, and program -> program: each pass small, pure and printable.  `compiler.PASSES` lists their order."""
+"""Typed tree -> program, and program -> program: each pass small, pure and printable.  `compiler.passes` lists their order."""

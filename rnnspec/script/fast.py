@@ -31,7 +31,7 @@ class FastPrinter:
         self.program, self.spec, self.values = program, spec, program.values
         self.layout = layout(program, spec.model)
         self.placement, self.users = placement, program.users()
-        self.operands = Operands(program, placement, self.layout, FUNCTIONS, spec.model)
+        self.operands = Operands(program, placement, self.layout, FUNCTIONS | set(HELPERS), spec.model)
         self.loops: list[Loop] = []
         self.first_reads = self._first_reads()
 

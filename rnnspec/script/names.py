@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Iterable
 from keyword import iskeyword, issoftkeyword
 
+from rnnspec.script.frame import frame_words
 from rnnspec.script.gate import FORBIDDEN_NAMES, IMPORTS
 
 OWN = frozenset(
@@ -17,17 +19,11 @@ OWN = frozenset(
 VIEWS = frozenset(["vector", "named", "fill"])
 """What `Views` has beside the parameters."""
 
-CONSTANTS = frozenset(
-    ["T", "B", "BATCH", "SEQUENCE", "WINDOW", "STEPS", "EPOCHS", "LR", "SEED", "DTYPE", "PURPOSES", "LAYOUT", "ROWS"]
-    + ["PARAMETERS", "TRAINED", "TRAINABLE", "SIZE", "SPLIT", "VOCABULARY", "COMMANDS", "Views", "Workspace"]
-    + ["Optimizer", "Diverged", "Run", "Stop", "Path", "True", "False", "None"]
-)
-"""Names with a capital letter that mean something else in a script."""
-
 
 def is_constant(name: str) -> bool:
     """Whether a size of the spec is a constant of the same name in the script: `H`, but not `units` or `BATCH`."""
-    return re.fullmatch(r"[A-Z][A-Za-z0-9_]*", name) is not None and name not in CONSTANTS
+    free = name not in {"T", "B", *dir(builtins), *frame_words()}
+    return re.fullmatch(r"[A-Z][A-Za-z0-9_]*", name) is not None and free
 
 
 def identifier(name: str, taken: Iterable[str] = ()) -> str:

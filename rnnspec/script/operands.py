@@ -7,6 +7,7 @@ blocks need no special case.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from rnnspec.frontend.typed import Model
@@ -38,7 +39,9 @@ class Loop:
         """The local name of a view, made on first use."""
         table = self.fixed if fixed else self.steps
         if expression not in table:
-            name = identifier(wish, self.names | reserved)
+            own = expression.removeprefix("w.")  # the array itself keeps its number: `a_2 = w.a_2`, never `a = w.a_2`
+            numbered = re.fullmatch(rf"{re.escape(identifier(wish))}_\d+", own) is not None
+            name = identifier(own if numbered else wish, self.names | reserved)
             self.names.add(name)
             table[expression] = name
         return table[expression]

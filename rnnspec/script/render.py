@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
 
 import jinja2
 
@@ -16,10 +15,8 @@ from rnnspec.frontend.typed import Spec
 from rnnspec.script import gate
 from rnnspec.script.body import Body
 from rnnspec.script.code import Code
+from rnnspec.script.frame import FOLDERS
 from rnnspec.script.view import view
-
-PACKAGE = Path(__file__).parent.parent
-FOLDERS = (PACKAGE / "templates", PACKAGE.parent / "templates")  # installed, or in a working copy
 
 BREAK, NOTHING = "\x1e", "\x1f"
 """Stand for a line break inside a substitution, and for an empty one, until the text is laid out."""

@@ -70,7 +70,7 @@ KEY_MEANINGS = {
         "sample": "characters to write at the end, for a text",
     },
     "cells.*": {
-        "args": "names of sizes that a call must give, each `int`",
+        "args": "what a call gives: `int` for a size, `float` for a number; `float = 1.0` has a default",
         "inputs": "names of what a call passes; required",
         "states": "sizes of the states",
         "output": "the variable that the instance stands for; required",

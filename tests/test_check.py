@@ -203,6 +203,47 @@ def test_an_expression_as_input_becomes_an_equation() -> None:
     assert shown(model)[:2] == ["m.u[t] = 2 * x[t]", "m[t] = tanh(m.W @ m.u[t] + m.V @ m.u[t-1] + m.U * m[t-1] / 6)"]
 
 
+STEPPED = """
+  stepped:
+    args: {n: int = 6, rate: float = 0.5, shift: float=-1e-3}
+    inputs: [u]
+    states: {h: n}
+    output: h
+    equations: |
+      h[t] = h[t-1] + rate * dropout(W @ u[t] + shift, rate)
+"""
+
+
+def test_arguments_have_types_and_defaults() -> None:
+    lines = ["m[t] = stepped(x[t])", "k[t] = stepped(x[t], n=H, rate=.25)", "y[t] = W_y @ m[t] + V_y @ k[t]"]
+    model = model_of(*lines, cells=STEPPED, states=None)
+    assert shown(model)[:2] == [
+        "m[t] = m[t-1] + 0.5 * dropout(m.W @ x[t] + -0.001, 0.5)",
+        "k[t] = k[t-1] + 0.25 * dropout(k.W @ x[t] + -0.001, 0.25)",
+    ]
+    assert model.sizes == (("H", 6), ("m.n", 6), ("k.n", 6))
+
+
+WRONG_ARGUMENTS = {
+    "no type": ("n", "m[t] = stepped(x[t])", "E0601", "the type of the argument `n` must be `int` or `float`"),
+    "half": ("int = 1.5", "m[t] = stepped(x[t])", "E0601", "the default of `n` must be a whole number"),
+    "word": ("float = big", "m[t] = stepped(x[t])", "E0601", "the default of `n` must be a number"),
+    "nothing": ("int = 0", "m[t] = stepped(x[t])", "E0602", "the default of `n` must be at least 1"),
+    "text": ("int", 'm[t] = stepped(x[t], n=4, rate="1")', "E0601", "`rate` must be a number"),
+    "missing": ("float", "m[t] = stepped(x[t])", "E0605", "`stepped` needs the argument `n`"),
+    "unknown": ("int = 6", "m[t] = stepped(x[t], rat=1)", "E0604", "`stepped` has no argument `rat`"),
+    "a number as a size": ("float", "m[t] = stepped(x[t], n=6)", "E0201", "the size `n` is not defined"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_ARGUMENTS)
+def test_wrong_arguments(name: str) -> None:
+    kind, call, code, message = WRONG_ARGUMENTS[name]
+    cells = STEPPED.replace("n: int = 6", f"n: {kind}")
+    _, found = check(written(model=equations(call, "y[t] = W_y @ m[t]"), cells=cells, states=None))
+    assert [(error.code, error.message) for error in found] == [(code, message)]
+
+
 def test_inner_values_can_be_read_and_handed_on() -> None:
     model = model_of("a[t] = lstm(x[t], units=4)", "b[t] = rnn(a.c[t], units=3)", "y[t] = W_y @ b[t]", states=None)
     assert "b[t] = tanh(b.W_h @ a.c[t] + b.U_h @ b[t-1] + b.b_h)" in shown(model)

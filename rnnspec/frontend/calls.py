@@ -25,11 +25,11 @@ class Arguments:
 
 @dataclass
 class CallReader:
-    """Reads calls; `sizes` looks up a named size that stands where a constant is expected."""
+    """Reads calls; `constants` looks up a named size, or an argument of a cell, where a constant is expected."""
 
     cells: Collection[str]
     timed: Callable[[str], bool | None]  # whether a variable changes with time; None if there is none of that name
-    sizes: Callable[[str, Scope], int | None]
+    constants: Callable[[str, Scope], float | None]
     problems: list[Diagnostic]
     dropouts: int = 0  # so far in the model
 
@@ -116,8 +116,8 @@ class CallReader:
     def _constant(self, node: Node, option: Option, scope: Scope) -> float | str | None:
         """A number or a text; None after an error was reported."""
         if isinstance(node, RefNode) and node.index is None:
-            size = self.sizes(node.name, scope)
-            node = node if size is None else NumberNode(str(size), node.span)
+            value = self.constants(node.name, scope)
+            node = node if value is None else NumberNode(repr(value), node.span)
         if option.words:
             return read_choice(node, option.what, self.problems, option.words)
         if option.whole:

@@ -8,6 +8,7 @@ from functools import cache
 from importlib import resources
 
 from rnnspec.diagnostics import Diagnostic, Source, Span, SpecError, problem, suggest
+from rnnspec.frontend.cell_arguments import CellArgument, read_arguments
 from rnnspec.frontend.equations import parse_block
 from rnnspec.frontend.functions import FUNCTIONS, RESERVED
 from rnnspec.frontend.parameters import NAME, read_shape, read_size
@@ -24,13 +25,18 @@ class Cell:
 
     name: str
     span: Span  # of its name
-    args: tuple[str, ...]  # all whole numbers
+    args: tuple[CellArgument, ...]
     inputs: tuple[str, ...]
     states: Fields
     output: str
     equations: tuple[EquationNode, ...]
     params: Fields
     library: bool = False
+
+    @property
+    def signature(self) -> str:
+        """How it is called, such as `lstm(u, units)`."""
+        return f"{self.name}({', '.join([*self.inputs, *map(str, self.args)])})"
 
 
 def read_cells(section: Fields, problems: list[Diagnostic], library: bool = False) -> dict[str, Cell]:
@@ -51,11 +57,7 @@ def _read_cell(key: Scalar, value: Node, problems: list[Diagnostic], library: bo
     count = len(problems)
     name, required = f"cells.{key.value}", ("inputs", "output", "equations")
     fields = read_fields(key, value, problems, KEYS["cells.*"], name, required)
-    args = _part(fields, "args", problems)
-    for arg, kind in args:
-        if not (isinstance(kind, Scalar) and kind.value == "int"):
-            message = f"the type of the argument `{arg.value}` must be `int`"
-            problems.append(problem("E0601", message, kind.span.first))
+    args = read_arguments(_part(fields, "args", problems), problems)
     inputs = _names(fields.get("inputs"), problems)
     output = fields.get("output")
     if output is not None and not isinstance(output, Scalar):
@@ -65,8 +67,7 @@ def _read_cell(key: Scalar, value: Node, problems: list[Diagnostic], library: bo
     if len(problems) > count or equations is None or not isinstance(output, Scalar):
         return None
     states, params = _part(fields, "states", problems), _part(fields, "params", problems)
-    names = tuple(arg.value for arg, _ in args)
-    cell = Cell(key.value, key.span, names, inputs, states, output.value, tuple(equations), params, library)
+    cell = Cell(key.value, key.span, args, inputs, states, output.value, tuple(equations), params, library)
     _check_cell(cell, output, problems)
     return cell if len(problems) == count else None
 
@@ -101,7 +102,7 @@ def _check_cell(cell: Cell, output: Scalar, problems: list[Diagnostic]) -> None:
     for state, _ in cell.states:
         if state.value not in defined:
             problems.append(no_equation(state, sorted(defined)))
-    taken = {*cell.inputs, *cell.args}
+    taken = {*cell.inputs, *(argument.name for argument in cell.args)}
     for equation in cell.equations:
         name = equation.left.name
         meaning = RESERVED.get(name) or ("a function" if name in FUNCTIONS else None)

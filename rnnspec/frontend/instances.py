@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
+from rnnspec.diagnostics import Diagnostic, Span, problem
+from rnnspec.frontend.cell_arguments import CallOfCell
 from rnnspec.frontend.cell_definitions import Cell, read_state
 from rnnspec.frontend.parameters import Declarations
 from rnnspec.frontend.scope import MODEL, Definition, Scope
-from rnnspec.frontend.sizes import Origin, Size
-from rnnspec.frontend.syntax import CallNode, EquationNode, Named, RefNode
+from rnnspec.frontend.sizes import Size
+from rnnspec.frontend.syntax import CallNode, EquationNode, RefNode
 from rnnspec.frontend.time import Index, read_index
-from rnnspec.frontend.values import read_flag, read_whole
-
-REVERSE = "reverse"
 
 
 @dataclass
@@ -74,7 +72,7 @@ class Expansion:
         if not isinstance(index, Index) or index != Index("t"):
             message = "an instance of a cell is defined at `[t]`"
             self.problems.append(problem("E0405", message, left.span, help=f"write `{left.name}[t] = {cell.name}(...)`"))
-        sizes, reverse = self._arguments(call, cell)
+        given = CallOfCell(call, cell.args, self.sizes, self.problems).given()
         if len(call.args) != len(cell.inputs):
             plural = "" if len(cell.inputs) == 1 else "s"
             takes = f"{len(cell.inputs)} input{plural} ({', '.join(cell.inputs)})"
@@ -86,47 +84,15 @@ class Expansion:
         instance = left.name
         full = {e.left.name: f"{instance}.{e.left.name}" for e in cell.equations} | {cell.output: instance}
         aliases = self._inputs(equation, call, cell, names)
-        scope = Scope(instance, cell.name, cell.library, reverse, call.span, full | aliases, frozenset(cell.inputs), sizes)
-        self.arguments |= {f"{instance}.{name}": size for name, size in sizes.items()}
+        inputs = frozenset(cell.inputs)
+        scope = Scope(
+            instance, cell.name, cell.library, given.reverse, call.span, full | aliases, inputs, given.sizes, given.numbers
+        )
+        self.arguments |= {f"{instance}.{name}": size for name, size in given.sizes.items()}
         self._states(cell, scope)
         self.declarations.read(cell.params, scope)
         for inner in cell.equations:
             self._define(_named_outside(inner, left, cell), full[inner.left.name], scope)
-
-    def _arguments(self, call: CallNode, cell: Cell) -> tuple[dict[str, Size], bool]:
-        """The sizes given to a cell, and whether it runs in reverse."""
-        sizes: dict[str, Size] = {}
-        reverse, count = False, len(self.problems)
-        for named in call.named:
-            if named.name in sizes:
-                self.problems.append(problem("E0604", f"`{named.name}` is given twice", named.name_span))
-            elif named.name == REVERSE:
-                reverse = bool(read_flag(named.value, f"`{REVERSE}`", self.problems))
-            elif named.name in cell.args:
-                size = self._size(named)
-                if size is not None:
-                    sizes[named.name] = size
-            else:
-                known = [*cell.args, REVERSE]
-                near = suggest(named.name, known)
-                help = f"did you mean `{near}`?" if near else None
-                note = f"arguments of `{cell.name}`: {', '.join(known)}"
-                message = f"`{cell.name}` has no argument `{named.name}`"
-                self.problems.append(problem("E0604", message, named.name_span, help=help, note=note))
-        given = {named.name for named in call.named}
-        for missing in (arg for arg in cell.args if arg not in given and len(self.problems) == count):
-            help = f"write `{cell.name}(..., {missing}=128)`"
-            message = f"`{cell.name}` needs the argument `{missing}`"
-            self.problems.append(problem("E0605", message, call.name_span, help=help))
-        return sizes, reverse
-
-    def _size(self, named: Named) -> Size | None:
-        """A whole number, or the name of a size."""
-        node = named.value
-        if isinstance(node, RefNode) and node.index is None and node.name in self.sizes:
-            return self.sizes[node.name]
-        value = read_whole(node, f"`{named.name}`", self.problems)
-        return None if value is None else Size(value, None, Origin(node.span, f"`{named.name}` is {value} here"))
 
     def _inputs(self, equation: EquationNode, call: CallNode, cell: Cell, names: set[str]) -> dict[str, str]:
         """What the inputs of an instance stand for: a variable, or an equation that is added for an expression."""

@@ -53,7 +53,7 @@ class Names:
     unknown: set[str] = field(default_factory=set)  # names already reported
 
     def __post_init__(self) -> None:
-        self.calls = CallReader(frozenset(self.cells), self._timed, self._size, self.problems)
+        self.calls = CallReader(frozenset(self.cells), self._timed, self._constant, self.problems)
 
     # ---- definitions
     def define(self, definitions: Iterable[Definition]) -> list[Definition]:
@@ -213,10 +213,10 @@ class Names:
             return None
         if node.name in RESERVED:
             return self._reserved(node, scope, place)
-        size = self._size(node.name, scope)
+        constant = self._constant(node.name, scope)
         name = scope.full(node.name)
-        if size is not None and node.index is None:
-            return Number(float(size), node.span)
+        if constant is not None and node.index is None:
+            return Number(float(constant), node.span)
         if name.split(".")[0] in self.broken:
             return None
         if name in self.symbols:
@@ -340,8 +340,10 @@ class Names:
         symbol = self.symbols.get(name)
         return None if symbol is None else symbol.when == "step"
 
-    def _size(self, name: str, scope: Scope) -> int | None:
+    def _constant(self, name: str, scope: Scope) -> float | None:
         """A named size of the spec, or an argument of the cell."""
+        if name in scope.numbers:
+            return scope.numbers[name]
         size = (scope.sizes if scope.instance else self.sizes).get(name)
         return None if size is None else size.find().value
 

@@ -28,6 +28,7 @@ class Scope:
     names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # to full names
     inputs: frozenset[str] = frozenset()  # names of the cell's inputs
     sizes: Mapping[str, Size] = field(default_factory=lambda: MappingProxyType({}))
+    numbers: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # arguments that are no sizes
 
     def full(self, name: str) -> str:
         """The full name of what is called `name` here: `h1.W_i` for `W_i`."""

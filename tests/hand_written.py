@@ -91,7 +91,7 @@ def elman_model() -> Model:
         starts=(),
         loss=loss,
         loss_span=span("loss"),
-        metrics=tuple(Metric(name, replace(loss, function=name)) for name in ("accuracy", "perplexity")),
+        metrics=tuple(Metric(n, replace(loss, function=n), ascending=n == "accuracy") for n in ("accuracy", "perplexity")),
         sizes=(("H", H), ("V", V)),
     )
 
@@ -198,7 +198,7 @@ def classifier(folder: Path = Path("/nowhere"), **train: object) -> Spec:
         ),
         starts=(),
         loss=loss,
-        metrics=(Metric("accuracy", replace(loss, function="accuracy")),),
+        metrics=(Metric("accuracy", replace(loss, function="accuracy"), ascending=True),),
         masked=True,
     )
     data = Data(

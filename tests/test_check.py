@@ -394,6 +394,7 @@ def test_marked_lines(name: str) -> None:
         ({"loss": "cross_entropy(y[t], target[t-1])"}, "E0607"),
         ({"loss": "crossentropy(y[t], target[t])"}, "E0603"),
         ({"metrics": "\n  - accuracy(y[t], y[t])"}, "E0607"),
+        ({"metrics": "\n  - accuracy(x[t], target[t])"}, "E0610"),
         ({"metrics": "[accuracy(y[t], target[t])]"}, "E0001"),
         ({"dims": "{H: 0}"}, "E0602"),
         ({"states": "{h: K}"}, "E0201"),

@@ -310,7 +310,7 @@ def test_the_bar_shows_losses(monkeypatch: pytest.MonkeyPatch) -> None:
     bar.show(Event("step", {"step": 5, "train/loss": 0.25}))
     bar.show(Event("valid", {"step": 5, "valid/loss": 0.125, "valid/accuracy": 0.75}))
     bar.close()
-    for words in ("loss 0.2500", "valid 0.1250", "acc 0.7500"):
+    for words in ("loss 0.2500", "valid 0.1250", "accuracy 0.7500"):
         assert words in stream.getvalue()
     assert "\x1b[3" not in stream.getvalue()
 

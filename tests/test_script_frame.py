@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from jinja2 import nodes
 
-from rnnspec.frontend.typed import Equation, Metric, Monitor, Parameter, Read, Spec
+from rnnspec.frontend.typed import Equation, Monitor, Parameter, Read, Spec
 from rnnspec.script import gate, render
 from rnnspec.script.code import Code, fill, literal, prose
 from rnnspec.script.view import View
@@ -335,26 +335,6 @@ def test_perplexity_is_the_exponential_of_the_mean_loss() -> None:
     found = script.measure(script.views(script.init()), "valid")
     assert found["perplexity"] == pytest.approx(np.exp(found["loss"]))
     assert set(found) == {"loss", "accuracy", "perplexity"}
-
-
-def test_metrics_may_be_computed_from_each_other_and_from_predictions() -> None:
-    spec = elman()
-    y, target = Read("y", (V,), "step"), Read("target", (V,), "step")
-    share = call("accuracy", y, target)
-    metrics = (
-        Metric("percent", call("mul", 100.0, replace(share, shape=()))),
-        Metric("size", call("mean", call("abs", y))),
-        Metric("doubled", call("mul", 2.0, call("mean", call("square", y)))),
-        Metric("accuracy", share),
-    )
-    script = load(render.render(replace(spec, model=replace(spec.model, metrics=metrics)), elman_body()))
-    params = script.init(3)
-    found = script.measure(script.views(params), "train")
-    scores = script.predict(params, {"x": script.dataset()["train"]["x"]})["y"]
-    right = (scores.argmax(-1) == script.dataset()["train"]["target"]).mean()
-    assert found["percent"] == pytest.approx(100 * right) and found["accuracy"] == pytest.approx(right)
-    assert found["size"] == pytest.approx(np.abs(scores).mean(), rel=1e-5)
-    assert found["doubled"] == pytest.approx(2 * (scores**2).mean(), rel=1e-5)
 
 
 def test_predictions_of_a_part_are_those_of_its_batches() -> None:

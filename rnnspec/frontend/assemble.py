@@ -8,6 +8,7 @@ from itertools import count
 
 from rnnspec.diagnostics import Diagnostic
 from rnnspec.frontend.encodings import Item
+from rnnspec.frontend.functions import FUNCTIONS
 from rnnspec.frontend.scope import Draft
 from rnnspec.frontend.shape_rules import written
 from rnnspec.frontend.shapes import Shapes
@@ -50,7 +51,9 @@ class Assembler:
             taken = {metric.name for metric in metrics}
             names = (f"{draft.expr.function}{f'_{n}' if n > 1 else ''}" for n in count(1))
             name = next(name for name in names if name not in taken)
-            metrics.append(Metric(name, self.expr(draft.expr), draft.span))
+            call = self.expr(draft.expr)
+            assert isinstance(call, Call)
+            metrics.append(Metric(name, call, draft.span, FUNCTIONS[call.function].ascending))
         return tuple(metrics)
 
 

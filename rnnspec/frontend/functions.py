@@ -54,6 +54,8 @@ class Function:
     options: tuple[Option, ...] = ()
     variadic: bool = False
     where: tuple[Part, ...] = ("model", "loss")
+    of_classes: bool = False  # what is compared with is a class
+    ascending: bool = False  # a metric that is better the higher it is
 
     @property
     def signature(self) -> str:
@@ -115,18 +117,18 @@ _ROWS = (
     ),
     Function(
         "cross_entropy", _PAIR, "compared", "-log of the softmax of the prediction at the class of the target",
-        where=("loss", "metric"),
+        where=("loss", "metric"), of_classes=True,
     ),
     Function("mse", _PAIR, "compared", "mean of the squared differences", where=("loss", "metric")),
     Function("mae", _PAIR, "compared", "mean of the absolute differences", where=("loss", "metric")),
-    Function("accuracy", _PAIR, "compared", "share of the steps whose largest prediction is right", where=("metric",)),
-    Function("perplexity", _PAIR, "compared", "exp of the mean cross-entropy", where=("metric",)),
+    Function(
+        "accuracy", _PAIR, "compared", "share of the steps whose largest prediction is right",
+        where=("metric",), of_classes=True, ascending=True,
+    ),
+    Function("perplexity", _PAIR, "compared", "exp of the mean cross-entropy", where=("metric",), of_classes=True),
 )  # fmt: skip
 
 FUNCTIONS: dict[str, Function] = {row.name: row for row in _ROWS}
-
-CLASS_FUNCTIONS = frozenset({"cross_entropy", "accuracy", "perplexity"})
-"""Those whose target is a class."""
 
 OPERATORS: dict[str, str] = {
     "+": "add", "-": "sub", "*": "mul", "/": "div", "@": "matmul", "**": "pow",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from rnnspec.diagnostics import Diagnostic, Span, problem
 from rnnspec.frontend.encodings import Item
-from rnnspec.frontend.functions import CLASS_FUNCTIONS, FUNCTIONS
+from rnnspec.frontend.functions import FUNCTIONS
 from rnnspec.frontend.scope import Draft
 from rnnspec.frontend.shape_rules import written
 from rnnspec.frontend.typed import Call, Expr, Last, Read, walk
@@ -41,7 +41,7 @@ def _wrong(call: Call, targets: Mapping[str, Item]) -> Diagnostic | None:
         message = f"the arguments of `{name}` are in the wrong order"
         return problem("E0607", message, p, "this is a target", help=f"write `{name}({q.text}, {p.text})`")
     item = _target(target, targets)
-    if name in CLASS_FUNCTIONS:
+    if FUNCTIONS[name].of_classes:
         found = _wrong_classes(name, item, prediction, target)
     elif item is not None and item.whole:
         message = f"`{name}` needs numbers, but `{item.name}` holds classes"
@@ -90,16 +90,20 @@ def check_loss(draft: Draft) -> Iterator[Diagnostic]:
         yield problem("E0609", "this loss does not depend on the data", draft.span, help=help)
 
 
-def check_metric(draft: Draft, targets: Mapping[str, Item]) -> Iterator[Diagnostic]:
-    """A metric is one function of a variable and a target."""
+def check_metric(draft: Draft, items: Mapping[str, Item]) -> Iterator[Diagnostic]:
+    """A metric is one function of a variable, or an input that holds numbers, and a target."""
     call = draft.expr
     help = "write `accuracy(y[t], target[t])`; give other expressions a name in the model"
     if not isinstance(call, Call) or not _compares(call):
         yield problem("E0610", "a metric is one function of a prediction and a target", draft.span, help=help)
         return
     prediction, target = call.args
-    if not isinstance(prediction, Read) or prediction.lag:
+    if not isinstance(prediction, Read) or prediction.lag or (prediction.name in items and items[prediction.name].whole):
         message = "the first argument of a metric must be a variable at the current step"
         yield problem("E0610", message, written(prediction), help=help)
-    elif not isinstance(target, Read) or target.name not in targets or target.lag:
+    elif not isinstance(target, Read) or target.lag or not _is_target(items.get(target.name)):
         yield problem("E0610", "the second argument of a metric must be a target", written(target), help=help)
+
+
+def _is_target(item: Item | None) -> bool:
+    return item is not None and item.section == "targets"

@@ -133,11 +133,12 @@ class ModelReader:
     def check_losses(self) -> None:
         """What loss and metrics compare."""
         assert self.loss is not None
-        targets = {item.name: item for item in self.items if item.section == "targets"}
+        items = {item.name: item for item in self.items}
+        targets = {name: item for name, item in items.items() if item.section == "targets"}
         self.problems += check_loss(self.loss)
         self.problems += check_comparisons(self.loss, targets)
         for metric in self.metrics:
-            self.problems += [*check_comparisons(metric, targets), *check_metric(metric, targets)]
+            self.problems += [*check_comparisons(metric, targets), *check_metric(metric, items)]
 
     # ---- shapes
     def solve_shapes(self) -> None:

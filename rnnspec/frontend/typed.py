@@ -193,8 +193,9 @@ class Metric:
     """One row of `metrics:`; its name is that of the function (`accuracy`), numbered where two rows share it."""
 
     name: str
-    expr: Expr  # shape (), a function of predictions and targets
+    expr: Call  # a function of a prediction and a target
     span: Span | None = field(default=None, compare=False)
+    ascending: bool = False  # better the higher it is
 
 
 @dataclass(frozen=True)

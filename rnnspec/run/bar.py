@@ -1,4 +1,4 @@
-"""A live bar over the steps of a run, with losses, accuracy and speed; Rich draws it and honours NO_COLOR."""
+"""A live bar over the steps of a run, with losses, the first metric and speed; Rich draws it and honours NO_COLOR."""
 
 from __future__ import annotations
 
@@ -44,6 +44,5 @@ def caption(board: Board) -> str:
         parts.append(f"loss {short(board.train['loss'])}")
     if "loss" in board.valid:
         parts.append(f"valid {short(board.valid['loss'])}")
-    if "accuracy" in board.valid:
-        parts.append(f"acc {short(board.valid['accuracy'])}")
+    parts += [f"{name} {short(value)}" for name, value in board.valid.items() if name != "loss"][:1]
     return "  ".join([*parts, f"{board.rate:,.0f}/s"])

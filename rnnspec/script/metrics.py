@@ -1,16 +1,16 @@
-"""Metrics as NumPy expressions over the arrays of people: (batch, time, feature), a number being a feature axis of 1.
+"""Metrics in a script: what each step (or sequence) has, and a formula of the means of that over a part of the data.
 
-A metric is an average over all valid steps or sequences of a part of the data, or something computed from averages
-(`perplexity`, `100 * accuracy(...)`).  The averages are gathered in `sums`, batch by batch.
+Arrays are as people store them, (batch, time, feature).  The means are gathered in `sums`, batch by batch, so a metric that
+is no mean itself is a formula of some that are: the perplexity is the exponential of the mean cross-entropy.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from rnnspec.frontend.typed import Call, Expr, Last, Model, Number, Read, When, latest, walk
-from rnnspec.script.code import Code, fill, literal
-from rnnspec.script.expressions import EXPRESSIONS
+from rnnspec.frontend.typed import Call, Expr, Model, Read, When
+from rnnspec.script.code import Code, fill
 
 CROSS_ENTROPY = '''
 def cross_entropy(scores, classes):
@@ -38,27 +38,22 @@ def mae(values, target):
     return np.abs(values - target).mean(-1)
 '''
 
-AVERAGES = {"cross_entropy": CROSS_ENTROPY, "accuracy": ACCURACY, "mse": MSE, "mae": MAE}
-"""Functions of a prediction and a target with one number for each step."""
+EACH_STEP = {"cross_entropy": CROSS_ENTROPY, "accuracy": ACCURACY, "mse": MSE, "mae": MAE}
+"""What each step has: a function of predictions and targets."""
 
-ASCENDING = frozenset({"accuracy"})
-"""Metrics that are better the higher they are."""
 
-WRITTEN = {
-    "neg": "(-{0})",
-    "add": "({0} + {1})",
-    "mul": "({0} * {1})",
-    "pow": "({0} ** {1})",
-    "where": "np.where({0}, {1}, {2})",
-    "sigmoid": "(0.5 + 0.5 * np.tanh(0.5 * {0}))",
-    "softplus": "np.logaddexp({0}, 0)",
-    "sum": "{0}.sum(-1, keepdims=True)",
-    "mean": "{0}.mean(-1, keepdims=True)",
-    "dot": "({0} * {1}).sum(-1, keepdims=True)",
+@dataclass(frozen=True)
+class Formula:
+    """A metric from the means of what each step has."""
+
+    means: tuple[str, ...]
+    text: str = "{0}"
+
+
+FORMULAS = {
+    **{name: Formula((name,)) for name in EACH_STEP},
+    "perplexity": Formula(("cross_entropy",), "np.exp({0})"),
 }
-"""Functions that are written in a way of their own here; all others as in the textbook."""
-
-FUNCTIONS = {name: f"({row.template})" for name, row in EXPRESSIONS.items() if not row.helper} | WRITTEN
 
 
 @dataclass(frozen=True)
@@ -76,60 +71,29 @@ class Averages:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.found: dict[Expr, Average] = {}
-        self.functions: list[str] = []
 
-    def metric(self, expr: Expr) -> Code:
-        """The expression of a metric over the averages in `mean`."""
-        if isinstance(expr, Number):
-            return literal(expr.value)
-        if isinstance(expr, Call) and expr.function == "perplexity":
-            return Code(f"np.exp({self._average(Call('cross_entropy', expr.args, (), expr.when))})")
-        if not isinstance(expr, Call) or expr.function in AVERAGES or not self._averages_in(expr.args):
-            return self._average(expr)
-        return Code(FUNCTIONS[expr.function].format(*(self.metric(a) for a in expr.args)))
+    def metric(self, call: Expr) -> Code:
+        """The formula of a metric over the averages in `mean`."""
+        assert isinstance(call, Call)
+        formula = FORMULAS[call.function]
+        return Code(formula.text.format(*(self._mean(replace(call, function=name)) for name in formula.means)))
 
-    def _averages_in(self, args: tuple[Expr, ...]) -> bool:
-        return any(isinstance(n, Call) and n.function in (*AVERAGES, "perplexity") for a in args for n in walk(a))
+    def functions(self) -> Iterator[str]:
+        """The functions that the averages need."""
+        return (EACH_STEP[call.function] for call in self.found if isinstance(call, Call))
 
-    def _average(self, expr: Expr) -> Code:
-        if expr == self.model.loss:
+    def _mean(self, call: Call) -> Code:
+        if call == self.model.loss:
             return Code('mean["loss"]')
-        if expr not in self.found:
-            base = expr.function if isinstance(expr, Call) else "value"
-            same = sum(a.name.partition(" ")[0] == base for a in self.found.values())
-            name = f"{base} {same + 1}" if same else base
-            self.found[expr] = Average(name, self._each(expr), expr.when)
-        return fill("mean[{name}]", name=self.found[expr].name)
+        if call not in self.found:
+            same = sum(average.name.partition(" ")[0] == call.function for average in self.found.values())
+            name = f"{call.function} {same + 1}" if same else call.function
+            value = Code(f"{call.function}({', '.join(map(self._array, call.args))})")
+            self.found[call] = Average(name, value, call.when)
+        return fill("mean[{name}]", name=self.found[call].name)
 
-    def _each(self, expr: Expr) -> Code:
-        """One number for each step or sequence."""
-        if isinstance(expr, Call) and expr.function in AVERAGES:
-            self.functions.append(AVERAGES[expr.function])
-            return Code(f"{expr.function}({', '.join(self._together(expr))})")
-        return Code(f"{self.value(expr)}[..., 0]")
-
-    def _together(self, call: Call) -> list[Code]:
-        """Arguments at the latest time of any of them."""
-        when = latest(*(a.when for a in call.args))
-        repeated = [a.when == "sequence" and when == "step" for a in call.args]
-        return [Code(f"{self.value(a)}[:, None]" if r else self.value(a)) for a, r in zip(call.args, repeated, strict=True)]
-
-    def value(self, expr: Expr) -> Code:
-        """An expression with a feature axis, NotImplementedError for what metrics cannot contain."""
-        if isinstance(expr, Number):
-            return literal(expr.value)
-        if isinstance(expr, Read | Last):
-            return self._read(expr)
-        if isinstance(expr, Call) and expr.function in FUNCTIONS:
-            return Code(FUNCTIONS[expr.function].format(*self._together(expr)))
-        raise NotImplementedError(f"{getattr(expr, 'function', type(expr).__name__)} in a metric")
-
-    def _read(self, expr: Read | Last) -> Code:
-        if isinstance(expr, Read) and expr.lag:
-            raise NotImplementedError(f"{expr.name} at another step in a metric")
+    def _array(self, expr: Expr) -> Code:
+        """A variable that the script hands out, or what the batch holds."""
+        assert isinstance(expr, Read) and not expr.lag
         where = "found" if self.model.equation(expr.name) else "batch"
-        value = fill(f"{where}[{{name}}]", name=expr.name)
-        if isinstance(expr, Read):
-            return value
-        last = 'batch["length"] - 1' if self.model.masked else "-1"
-        return Code(f"{value}[np.arange(B), {last}]")
+        return fill(f"{where}[{{name}}]", name=expr.name)

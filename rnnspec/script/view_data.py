@@ -191,7 +191,7 @@ def evaluation(spec: Spec, body: Body) -> Evaluation:
     results = [("loss", Code('mean["loss"]')), *metrics]
     scores = text_scores(spec)
     return Evaluation(
-        functions=definitions(averages.functions),
+        functions=definitions(averages.functions()),
         sums=literal(tuple(a.name for a in (loss, *found))),
         start=_counters([loss, *found]),
         batch_and_time=batch_and_time(spec, "batch"),

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from rnnspec.frontend.typed import Spec
 from rnnspec.script.body import Body
 from rnnspec.script.code import Code, fill, literal, prose
-from rnnspec.script.metrics import ASCENDING
 from rnnspec.script.optimizers import clip_lines
 from rnnspec.script.sources import source_row
 from rnnspec.script.view_data import has_lanes, timed_item
@@ -64,7 +63,7 @@ def training(spec: Spec, body: Body) -> Training:
     train, monitor = spec.train, spec.monitor
     parts = dict(spec.data.split)
     judge = str(train.stop["on"]).partition(".")[2] if train.stop else "loss"
-    up = judge.rstrip("_0123456789") in ASCENDING
+    up = any(metric.ascending for metric in spec.model.metrics if metric.name == judge)
     scores = text_scores(spec)
     penalised = any(penalties(spec).values())
     numbers = {"train/loss": "loss", "train/penalty": "penalty" if penalised else "", "grad/norm": "norm", "lr": "lr"}

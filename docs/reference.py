@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from rnnspec.commands.reference import CELLS, PAGES, description
+from rnnspec.commands.reference import PAGES, described
 from rnnspec.frontend.arguments import REQUIRED, Argument
 from rnnspec.frontend.functions import FUNCTIONS, RESERVED, Part, functions_of
 from rnnspec.frontend.schema import KEYS, SECTIONS
@@ -158,9 +158,8 @@ def argument(item: Argument) -> str:
 
 def cells() -> str:
     """The cells of the library."""
-    found = sorted(CELLS.glob("*.rnn"))
-    rows = [[f"`{path.stem}`", description(path.read_text(encoding="utf-8"))] for path in found]
-    return "## Cells\n\n`rnnspec cells NAME` prints the equations.\n\n" + table(["cell", "what it is"], rows)
+    rows = [[f"`{call}`", what] for call, what in described()]
+    return "## Cells\n\n`rnnspec cells NAME` prints the equations.\n\n" + table(["call", "what it is"], rows)
 
 
 def names() -> str:

@@ -24,9 +24,17 @@ def functions() -> str:
 
 
 def cells() -> str:
-    """Every cell of the library with the first line of its description."""
-    rows = [[path.stem, description(path.read_text(encoding="utf-8"))] for path in sorted(CELLS.glob("*.rnn"))]
-    return "\n".join([*aligned(rows), "", "`rnnspec cells NAME` prints the equations of one."])
+    """Every cell of the library: how it is called, and the first line of its description."""
+    return "\n".join([*aligned(described()), "", "`rnnspec cells NAME` prints the equations of one."])
+
+
+def described() -> list[tuple[str, str]]:
+    """Call and description of every cell of the library."""
+    from rnnspec.frontend.cell_definitions import library
+
+    return [
+        (found.signature, description((CELLS / f"{name}.rnn").read_text(encoding="utf-8"))) for name, found in library().items()
+    ]
 
 
 def description(text: str) -> str:

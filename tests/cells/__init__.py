@@ -1,0 +1,8 @@
+"""The cells of the library beside what their papers say: one row a cell, in the order of these files."""
+
+from __future__ import annotations
+
+from tests.cells import classic
+from tests.cells.harness import Row
+
+ROWS: tuple[Row, ...] = (*classic.ROWS,)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from rnnspec.ir.ops import COMMUTATIVE, OPS, infer
+from rnnspec.ir.ops import COMPUTED, DATA, OPS, infer
 from rnnspec.ir.order import sort_values
 from rnnspec.ir.program import Origin, Program, Roots, Shape, Time, Value
 
@@ -15,10 +15,6 @@ SHORT = {
     "from_constant": "rest", "squash": "curve", "select": "choice", "rms_scale": "unit", "one_hot": "vector",
 }  # fmt: skip
 """What a part of an equation is called, behind the name of the equation."""
-
-
-UNSTORED = frozenset({"shift", "expand", "spread", "transpose", "constant", "share"})
-"""Operations without an array of their own for every step."""
 
 
 class Graph:
@@ -80,7 +76,7 @@ class Graph:
 
     def rename(self, item: int, name: str) -> None:
         """Give a computed value a better name."""
-        if OPS[self.values[item].op].kind in ("elementwise", "other"):
+        if self.values[item].op in COMPUTED:
             self.values[item] = replace(self.values[item], name=name)
 
     def _keep(self, name: str, op: str, args: tuple[int, ...], shape: Shape, time: Time, attr: Any) -> int:
@@ -89,7 +85,7 @@ class Graph:
         return self.count
 
     def _simpler(self, op: str, args: tuple[int, ...], attr: Any, name: str | None) -> int | None:
-        if (op in COMMUTATIVE or op == "concat") and len(args) == 1:
+        if (OPS[op].commutative or op == "concat") and len(args) == 1:
             return args[0]
         if op == "rows":
             return self._simpler_rows(args[0], attr)
@@ -145,7 +141,7 @@ class Graph:
         base = self.values[item]
         while base.op == "rows":
             base = self.values[base.args[0]]
-        return self.emit("copy", item) if base.op in UNSTORED else item
+        return item if base.op in COMPUTED | DATA else self.emit("copy", item)
 
     def resolve(self, item: int) -> int:
         """The value behind a promise, or the value itself."""

@@ -1,6 +1,7 @@
 """The operations of the intermediate representation: one row each, with its kind and the rule for shape and time.
 
-leaf          nothing is computed: parameters, inputs, masks
+leaf          nothing is computed: parameters and numbers
+data          nothing is computed: what a batch provides
 view          names part of existing storage, or existing storage at another time: never computed
 elementwise   every element of the result from the same element of the operands: may run in place
 other         everything else: products, reductions, what crosses time
@@ -15,19 +16,26 @@ from typing import Any, Literal
 
 from rnnspec.ir.program import Shape, Time, Value
 
-Kind = Literal["leaf", "view", "elementwise", "other"]
+Kind = Literal["leaf", "data", "view", "elementwise", "other"]
 TIMES: tuple[Time, ...] = ("fixed", "sequence", "step")
 
 
 @dataclass(frozen=True)
 class Op:
-    """One operation: its kind, `shape(args, attr)` and `time(args, attr)` of its result, what `attr` holds, what it means."""
+    """One operation: its kind, `shape(args, attr)` and `time(args, attr)` of its result, what it means, what `attr` holds."""
 
     kind: Kind
     shape: Callable[[list[Value], Any], Shape]
     time: Callable[[list[Value], Any], Time]
     meaning: str
     attr: str = ""
+    condition: bool = False  # stored as true and false
+    silent: bool = False  # sends no gradient to its operands
+    repeated: bool = False  # one number stands for many
+    commutative: bool = False
+    grouped: bool = False  # a number for each group of rows
+    summed: bool = False  # over steps: can grow step by step, and is complete behind the loop
+    whole: bool = False  # reads a value when all its steps exist
 
 
 def latest(args: list[Value], _: Any = None) -> Time:
@@ -76,6 +84,16 @@ def given(_: list[Value], attr: Any) -> Shape:
     return tuple(attr[1])
 
 
+def matrix_of(args: list[Value], columns: Any) -> Shape:
+    """[m, ...] -> [m, n], n columns."""
+    return (args[0].shape[0], columns)
+
+
+def group_rows(_: list[Value], attr: Any) -> Shape:
+    """A row for each group; their number is the first part of attr."""
+    return (attr[0],)
+
+
 def number(_: list[Value], __: Any) -> Shape:
     """A number is a vector of one row."""
     return (1,)
@@ -86,30 +104,34 @@ def always(time: Time) -> Callable[[list[Value], Any], Time]:
     return lambda args, attr: time
 
 
-def _elementwise(meaning: str, attr: str = "") -> Op:
-    return Op("elementwise", alike, latest, meaning, attr)
+def _elementwise(meaning: str, attr: str = "", silent: bool = False, commutative: bool = False) -> Op:
+    return Op("elementwise", alike, latest, meaning, attr, silent=silent, commutative=commutative)
+
+
+def _condition(meaning: str) -> Op:
+    return Op("elementwise", alike, latest, meaning, condition=True, silent=True)
 
 
 OPS: dict[str, Op] = {
     # leaves; made by Graph.leaf, which is given shape and time
     "param": Op("leaf", first, latest, "a parameter", "is it trained?"),
     "stacked": Op("leaf", joined, always("fixed"), "parameters stored one after another: the stack is the storage"),
-    "constant": Op("leaf", number, always("fixed"), "a number", "the number"),
-    "input": Op("leaf", first, latest, "an array that the data provides"),
-    "ids": Op("leaf", first, latest, "whole numbers that the data provides", "how many there are"),
-    "mask": Op("leaf", first, latest, "1 at the valid steps of a sequence, 0 behind its end"),
-    "valid": Op("leaf", first, latest, "the same as a condition"),
-    "share": Op("leaf", first, latest, "what one step (or sequence) weighs in the loss"),
-    "dropout": Op("leaf", first, latest, "0 with the dropout rate p, else 1/(1-p); 1 in evaluation", "place"),
+    "constant": Op("leaf", number, always("fixed"), "a number", "the number", repeated=True),
+    "input": Op("data", first, latest, "an array that the data provides"),
+    "ids": Op("data", first, latest, "whole numbers that the data provides", "how many there are"),
+    "mask": Op("data", first, latest, "1 at the valid steps of a sequence, 0 behind its end"),
+    "valid": Op("data", first, latest, "the same as a condition", condition=True, silent=True),
+    "share": Op("data", first, latest, "what one step (or sequence) weighs in the loss", repeated=True),
+    "dropout": Op("data", first, latest, "0 with the dropout rate p, else 1/(1-p); 1 in evaluation", "place"),
     # views
     "rows": Op("view", lambda a, r: (r[1] - r[0], *a[0].shape[1:]), latest, "a range of rows", "(low, high)"),
     "shift": Op("view", first, always("step"), "v[t-k]; further operands: v[0], v[-1] ... (v[T+1] ... for k < 0)", "k"),
-    "expand": Op("view", first, lambda a, time: time, "the same for all steps and sequences", "time"),
-    "spread": Op("view", given, latest, "a number (for each group of rows) repeated over a shape", "(groups, shape)"),
+    "expand": Op("view", first, lambda a, time: time, "the same for all steps and sequences", "time", repeated=True),
+    "spread": Op("view", given, latest, "a number for each group of rows, over a shape", "(groups, shape)", repeated=True),
     "transpose": Op("view", lambda a, _: a[0].shape[::-1], latest, "the transpose of a matrix"),
     # elementwise
-    "add": _elementwise("a + b + ..."),
-    "mul": _elementwise("a * b * ..."),
+    "add": _elementwise("a + b + ...", commutative=True),
+    "mul": _elementwise("a * b * ...", commutative=True),
     "sub": _elementwise("a - b"),
     "div": _elementwise("a / b"),
     "scale": _elementwise("k * a", "k"),
@@ -120,7 +142,7 @@ OPS: dict[str, Op] = {
     "log": _elementwise("log(a)"),
     "sqrt": _elementwise("sqrt(a)"),
     "abs": _elementwise("abs(a)"),
-    "sign": _elementwise("sign(a)"),
+    "sign": _elementwise("sign(a)", silent=True),
     "sin": _elementwise("sin(a)"),
     "cos": _elementwise("cos(a)"),
     "relu": _elementwise("max(a, 0)"),
@@ -133,59 +155,62 @@ OPS: dict[str, Op] = {
     "maximum": _elementwise("the larger of two"),
     "select": _elementwise("a where the condition holds, else b"),
     "rms_scale": _elementwise("a * r with r = inv_rms(a): a scaled to root mean square 1"),
-    "less": _elementwise("a < b"),
-    "less_equal": _elementwise("a <= b"),
-    "greater": _elementwise("a > b"),
-    "greater_equal": _elementwise("a >= b"),
-    "equal": _elementwise("a == b"),
-    "not_equal": _elementwise("a != b"),
-    "and": _elementwise("both conditions hold"),
-    "or": _elementwise("one of the conditions holds"),
-    "not": _elementwise("the condition does not hold"),
+    "less": _condition("a < b"),
+    "less_equal": _condition("a <= b"),
+    "greater": _condition("a > b"),
+    "greater_equal": _condition("a >= b"),
+    "equal": _condition("a == b"),
+    "not_equal": _condition("a != b"),
+    "and": _condition("both conditions hold"),
+    "or": _condition("one of the conditions holds"),
+    "not": _condition("the condition does not hold"),
     # products
     "matmul": Op("other", product, latest, "A @ b"),
     "outer": Op("other", outer, latest, "a b^T, a matrix for each step"),
-    "outer_sum": Op("other", outer, always("fixed"), "a b^T summed over everything but rows: steps, sequences, columns"),
+    "outer_sum": Op("other", outer, always("fixed"), "a b^T summed over all but rows: steps, sequences, columns", summed=True),
     "gram": Op("other", outer, always("fixed"), "the same from flat operands: one product"),
-    "one_hot": Op("other", lambda a, n: (n,), latest, "a vector with 1 at the place that the id names", "size"),
+    "one_hot": Op("other", lambda a, n: (n,), latest, "a vector with 1 at the place that the id names", "size", silent=True),
     "lookup": Op("other", lambda a, _: a[0].shape[:1], lambda a, _: a[1].time, "W @ one_hot(id): a column of W"),
-    "lookup_sum": Op("other", lambda a, n: (a[0].shape[0], n), always("fixed"), "columns added up by id", "columns"),
+    "lookup_sum": Op("other", matrix_of, always("fixed"), "columns added up by id", "columns", summed=True),
     "beside": Op("other", side_by_side, always("fixed"), "matrices side by side; a vector is one column"),
     "columns": Op("other", given, always("fixed"), "some columns of a matrix, or one as a vector", "(first column, shape)"),
     # reductions
-    "total": Op("other", lambda a, groups: (groups,), latest, "the sum over the rows of each group", "groups"),
-    "weighted_total": Op("other", lambda a, gk: (gk[0],), latest, "k times the sum over the rows of each group", "(groups, k)"),
+    "total": Op("other", lambda a, groups: (groups,), latest, "the sum over the rows of each group", "groups", grouped=True),
+    "weighted_total": Op("other", group_rows, latest, "k times the sum over the rows of each group", "(groups, k)"),
     "dot": Op("other", lambda a, groups: (groups,), latest, "the sum of products over the rows of each group", "groups"),
-    "inv_rms": Op("other", lambda a, ge: (ge[0],), latest, "1 / sqrt(mean(a * a) + eps) of each group", "(groups, eps)"),
+    "inv_rms": Op("other", group_rows, latest, "1 / sqrt(mean(a * a) + eps)", "(groups, eps)", grouped=True, silent=True),
     "softmax": Op("other", first, latest, "exp(a) / sum(exp(a))"),
-    "log_softmax": Op("other", first, latest, "a - log(sum(exp(a)))"),
+    "log_softmax": Op("other", first, latest, "a - log(sum(exp(a)))", silent=True),
     "concat": Op("other", joined, latest, "operands one after another"),
     "copy": Op("other", first, latest, "the same in storage of its own"),
     # crossing time and batch
-    "batch_sum": Op("other", first, always("fixed"), "the sum over steps and sequences"),
+    "batch_sum": Op("other", first, always("fixed"), "the sum over steps and sequences", summed=True),
     "row_sum": Op("other", first, always("fixed"), "the same from a flat operand"),
-    "time_sum": Op("other", first, always("sequence"), "the sum over the steps of each sequence"),
+    "time_sum": Op("other", first, always("sequence"), "the sum over the steps of each sequence", summed=True),
     "flat": Op("other", first, always("flat"), "all steps and sequences as columns"),
-    "last": Op("other", first, always("sequence"), "v[T]: the value at the last valid step"),
+    "last": Op("other", first, always("sequence"), "v[T]: the value at the last valid step", whole=True),
     "at_last": Op("other", first, always("step"), "a value at the last valid step, zero at all others"),
-    "step_at": Op("other", first, always("sequence"), "the value at one step; zero where the window goes on", "index"),
+    "step_at": Op("other", first, always("sequence"), "the value at a step; 0 where the window goes on", "index", whole=True),
     # losses
     "cross_entropy": Op("other", number, latest, "-log_softmax(a) at the class; operands: a, class, log_softmax(a)"),
     "softmax_error": Op("other", first, latest, "softmax(a) - one_hot(class), from log_softmax(a)"),
-    "mean_loss": Op("other", number, always("fixed"), "the sum of loss terms times their share"),
+    "mean_loss": Op("other", number, always("fixed"), "the sum of loss terms times their share", summed=True),
 }
 
-LEAVES = frozenset(name for name, op in OPS.items() if op.kind == "leaf")
-VIEWS = frozenset(name for name, op in OPS.items() if op.kind == "view")
-ELEMENTWISE = frozenset(name for name, op in OPS.items() if op.kind == "elementwise")
-COMMUTATIVE = frozenset({"add", "mul"})
-CONDITIONS = frozenset({"valid", "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "and", "or", "not"})
-DATA = frozenset({"input", "ids", "mask", "valid", "share", "dropout"})
-SUMS = frozenset({"mean_loss", "outer_sum", "batch_sum", "time_sum", "lookup_sum"})
-"""Sums over steps: they can grow step by step and are complete behind the loop."""
-WHOLE = frozenset({"last", "step_at"})
-"""Read a value when all its steps exist."""
-GROUPED = frozenset({"total", "inv_rms"})
+
+def _where(holds: Callable[[Op], bool]) -> frozenset[str]:
+    return frozenset(name for name, op in OPS.items() if holds(op))
+
+
+LEAVES = _where(lambda op: op.kind in ("leaf", "data"))
+DATA = _where(lambda op: op.kind == "data")
+VIEWS = _where(lambda op: op.kind == "view")
+ELEMENTWISE = _where(lambda op: op.kind == "elementwise")
+COMPUTED = _where(lambda op: op.kind in ("elementwise", "other"))
+CONDITIONS = _where(lambda op: op.condition)
+GROUPED = _where(lambda op: op.grouped)
+SUMS = _where(lambda op: op.summed)
+WHOLE = _where(lambda op: op.whole)
 
 
 def infer(op: str, args: list[Value], attr: Any) -> tuple[Shape, Time]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rnnspec.ir.ops import LEAVES, OPS, SUMS, VIEWS, WHOLE, infer
+from rnnspec.ir.ops import COMPUTED, LEAVES, OPS, SUMS, VIEWS, WHOLE, infer
 from rnnspec.ir.order import now_args, recurrences
 from rnnspec.ir.program import Program
 
@@ -53,7 +53,7 @@ def _check_blocks(program: Program) -> None:
     if not program.blocks:
         return
     placed = [i for block in program.blocks for i in block.ids]
-    computed = [i for i, v in program.values.items() if v.op not in LEAVES | VIEWS]
+    computed = [i for i, v in program.values.items() if v.op in COMPUTED]
     if sorted(placed) != sorted(computed):
         raise ValueError("blocks must hold every computed value once")
     complete: set[int] = set()

@@ -7,12 +7,11 @@ k steps later: so the adjoint of a recurrence is a recurrence in the other direc
 from __future__ import annotations
 
 from rnnspec.ir.graph import Graph
-from rnnspec.ir.ops import CONDITIONS
+from rnnspec.ir.ops import OPS
 from rnnspec.ir.program import Program, Roots, Value
 from rnnspec.passes.vjps import VJPS, Contributions
 
 Span = tuple[int, int]
-SILENT = CONDITIONS | {"sign", "inv_rms", "log_softmax"}  # send nothing back
 
 
 def differentiate(program: Program) -> Program:
@@ -38,7 +37,7 @@ def reached(program: Program) -> set[int]:
     seen = set(found)
     while found:
         value = program.values[found.pop()]
-        for arg in value.args if value.op not in SILENT else ():
+        for arg in () if OPS[value.op].silent else value.args:
             if arg not in seen:
                 seen.add(arg)
                 found.append(arg)
@@ -60,7 +59,7 @@ class Backward:
     def run(self) -> Program:
         """Visit every value behind its readers; readers at another step leave a promise."""
         for value in reversed(self.program.values.values()):
-            if value.id in self.active:
+            if value.id in self.active and not OPS[value.op].silent:
                 self._visit(value)
         roots = self.program.roots
         return self.graph.finish(self.program.name, Roots(roots.loss, roots.outputs, tuple(self.gradients)))

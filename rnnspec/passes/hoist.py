@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from rnnspec.ir.graph import Rewrite
-from rnnspec.ir.ops import COMMUTATIVE, ELEMENTWISE, LEAVES, VIEWS
+from rnnspec.ir.ops import COMPUTED, ELEMENTWISE, OPS, VIEWS
 from rnnspec.ir.order import depth_first, recurrences
 from rnnspec.ir.program import Block, Program, Value
 
@@ -35,7 +35,7 @@ def split(program: Program) -> Program:
     for value in program.values.values():
         graph.origin, graph.hint = value.origin, value.name
         free = [a for a in value.args if where[a] != where[value.id]]
-        if value.op in COMMUTATIVE and where[value.id] in loops and len(free) > 1:
+        if OPS[value.op].commutative and where[value.id] in loops and len(free) > 1:
             tied = [graph.new(a) for a in value.args if where[a] == where[value.id]]
             rest = graph.emit(value.op, *map(graph.new, free), name=f"{value.name}_free")
             made = graph.emit(value.op, *tied, rest, name=value.name)
@@ -122,7 +122,7 @@ def arrange(program: Program, home: dict[int, int]) -> tuple[Block, ...]:
     blocks: list[Block] = []
     for item in depth_first(dict.fromkeys(map(group, values)), below):
         inside = members.get(home.get(item, -1), [item])
-        made = tuple(i for i in inside if values[i].op not in VIEWS | LEAVES)
+        made = tuple(i for i in inside if values[i].op in COMPUTED)
         if item in home:
             lag = next(values[i].attr for i in inside if values[i].op == "shift")
             blocks.append(Block("loop", made, 1 if lag > 0 else -1))

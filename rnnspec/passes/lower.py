@@ -12,7 +12,7 @@ import re
 from rnnspec.diagnostics import Span
 from rnnspec.frontend import typed
 from rnnspec.ir.graph import Graph
-from rnnspec.ir.ops import OPS
+from rnnspec.ir.ops import COMPUTED
 from rnnspec.ir.order import components, depth_first
 from rnnspec.ir.program import Origin, Program, Roots, Shape
 from rnnspec.passes.functions import FUNCTIONS
@@ -199,8 +199,7 @@ class Lowering(Operands):
     def _computed(self, name: str) -> int:
         """A variable that the script can hand out: with storage of its own."""
         value = self.values[name]
-        own = OPS[self.graph[value].op].kind not in ("leaf", "view")
-        return value if own else self.graph.emit("copy", value, name=name)
+        return value if self.graph[value].op in COMPUTED else self.graph.emit("copy", value, name=name)
 
 
 def instance(equation: typed.Equation) -> str:

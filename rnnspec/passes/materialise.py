@@ -8,10 +8,9 @@ from __future__ import annotations
 from functools import cache
 
 from rnnspec.ir.graph import Rewrite
-from rnnspec.ir.ops import ELEMENTWISE, LEAVES, VIEWS
+from rnnspec.ir.ops import ELEMENTWISE, LEAVES, OPS, VIEWS
 from rnnspec.ir.program import Program, Value
 
-REPEATS = {"expand", "spread", "share", "constant"}
 TOLERANT = ELEMENTWISE | LEAVES | (VIEWS - {"transpose"}) | {"copy"}
 
 
@@ -24,7 +23,7 @@ def materialise(program: Program) -> Program:
         value = values[item]
         if value.op in ELEMENTWISE:  # nothing in it has the full shape
             return all(map(is_repeated, value.args))
-        return value.op in REPEATS or (value.op in VIEWS - {"shift"} and is_repeated(value.args[0]))
+        return OPS[value.op].repeated or (value.op in VIEWS - {"shift"} and is_repeated(value.args[0]))
 
     def whole(arg: int, reader: Value) -> int:
         share = reader.op == "mean_loss" and values[arg].op == "share"

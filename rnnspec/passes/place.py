@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from rnnspec.ir.ops import DATA, ELEMENTWISE, LEAVES, VIEWS, is_condition
+from rnnspec.ir.ops import COMPUTED, DATA, ELEMENTWISE, VIEWS, is_condition
 from rnnspec.ir.program import Program, Value
 from rnnspec.ir.storage import Buffer, Copy, Life, Placement, Region, Storage, resolve
 
@@ -250,7 +250,7 @@ class Placer:
         pinned = self._pinned(item)
 
         def fits(arg: int) -> bool:
-            made = arg in self.at and self.values[arg].op not in VIEWS | LEAVES
+            made = arg in self.at and self.values[arg].op in COMPUTED
             elsewhere = arg in self.regions or arg in self.carried or arg in self.kept
             return made and not elsewhere and value.args.count(arg) == 1
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from rnnspec.ir.ops import LEAVES, SUMS, VIEWS, WHOLE
+from rnnspec.ir.ops import COMPUTED, LEAVES, SUMS, VIEWS, WHOLE
 from rnnspec.ir.order import depth_first, recurrences, sort_values
 from rnnspec.ir.program import Block, Program, Value
 
@@ -64,7 +64,7 @@ class Scheduler:
         waiting = [i for m in members for i in self._waiting(m, members)]
         lags = [self.values[i].attr for i in members if self.values[i].op == "shift"] if len(members) > 1 else []
         members = [i for i in dict.fromkeys([*waiting, *members]) if i in self.chosen and i not in self.block_of]
-        computed = [i for i in members if self.values[i].op not in VIEWS | LEAVES]
+        computed = [i for i in members if self.values[i].op in COMPUTED]
         if not computed:
             return
         wanted = (1 if lags[0] > 0 else -1) if lags else 0

@@ -46,8 +46,6 @@ EXPRESSIONS: dict[str, Row] = {
     "sub": infix("-", SUM),
     "div": infix("/", PRODUCT, POWER),
     "rms_scale": infix("*", PRODUCT, POWER),
-    "scale": Row("{k} * {0}", PRODUCT, (POWER,)),
-    "offset": Row("{0} + {k}", SUM, (SUM,)),
     "from_constant": Row("{k} - {0}", SUM, (PRODUCT,)),
     "power": Row("{0} ** {k}", POWER, (ATOM,)),
     "exp": Row("np.exp({0})"),

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 from rnnspec.frontend.typed import Model
-from rnnspec.ir.ops import DATA, VIEWS
+from rnnspec.ir.ops import COMPUTED, DATA, VIEWS
 from rnnspec.ir.program import Program, Value
 from rnnspec.ir.storage import Buffer, Placement, Region
 from rnnspec.script.layout import Layout, data_attributes
@@ -20,9 +20,6 @@ from rnnspec.script.sizes import size_text, sizes_of
 
 WORKSPACE = frozenset(["T", "B", "share", "mask", "length", "fresh"])
 """Attributes of w with a meaning of their own."""
-
-
-STORED_ELSEWHERE = frozenset({"param", "stacked", "constant", "expand", "spread", "transpose"})
 
 
 @dataclass
@@ -81,7 +78,7 @@ class Operands:
 
     def _region_names(self) -> dict[Region, str]:
         """One name for one place: of the equation that lives there or its adjoint, else of the last value to live there."""
-        stored = [v for v in self.values.values() if self._base(v).op not in STORED_ELSEWHERE]
+        stored = [v for v in self.values.values() if self._base(v).op in COMPUTED | DATA]
         found: dict[Region, Value] = {}
         for value in sorted(stored, key=lambda v: (v.name in self.spoken, self.placement.ticks.get(v.id, 0))):
             found[self.placement.resolve(value.id)] = value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rnnspec.frontend.typed import Spec
 from rnnspec.ir import ops
 from rnnspec.ir.program import Program, Value
@@ -127,24 +129,17 @@ class Steps:
         """Does it repeat over any shape by itself: a number of Python, or one for each sequence?"""
         while value.op in ("expand", "spread"):
             value = self.values[value.args[0]]
-        if value.op in ops.ELEMENTWISE:
+        if value.op in ops.ELEMENTWISE:  # `1 / 3` is a number too
             return all(self._plain(self.values[a]) for a in value.args)
         if value.op in ("constant", "valid"):
             return True
-        if value.op in ops.ELEMENTWISE:  # `1 / 3` is a number too
-            return all(self._plain(self.values[arg]) for arg in value.args)
         return value.op == "share" and not self.share_of_step
 
     # ---- operations
     def expression(self, value: Value) -> Text:
         """The operation of a value on its operands."""
-        if value.op in ("add", "mul"):
-            return self._joined(value)
-        special = getattr(self, f"_{value.op}", None)
-        if special is not None:
-            found: Text = special(value)
-            return found
-        return self._filled(value, self._row(value))
+        special = SPECIAL.get(value.op)
+        return special(self, value) if special else self._filled(value, self._row(value))
 
     def _row(self, value: Value) -> Row:
         if value.op == "squash":
@@ -175,9 +170,10 @@ class Steps:
             return size_text(value.attr, self.sizes)
         return literal(value.attr) if isinstance(value.attr, int | float) else ""
 
-    def _joined(self, value: Value) -> Text:
-        if value.op == "mul":
-            return Text(" * ".join(self.operand(a, PRODUCT if k == 0 else POWER) for k, a in enumerate(value.args)), PRODUCT)
+    def _mul(self, value: Value) -> Text:
+        return Text(" * ".join(self.operand(a, PRODUCT if k == 0 else POWER) for k, a in enumerate(value.args)), PRODUCT)
+
+    def _add(self, value: Value) -> Text:
         text = ""
         for k, arg in enumerate(value.args):
             inner = self.operand(arg, SUM if k == 0 else PRODUCT)
@@ -258,6 +254,26 @@ class Steps:
             return Text(text, PRODUCT)
         nothing = f"np.zeros_like({self._at('0', value.args[0]).text})"
         return Text(f"{text} if w.T >= {abs(value.attr)} else {nothing}", LOOSE)
+
+
+SPECIAL: dict[str, Callable[[Steps, Value], Text]] = {
+    "add": Steps._add,
+    "mul": Steps._mul,
+    "scale": Steps._scale,
+    "offset": Steps._offset,
+    "outer": Steps._outer,
+    "outer_sum": Steps._outer_sum,
+    "batch_sum": Steps._batch_sum,
+    "time_sum": Steps._time_sum,
+    "mean_loss": Steps._mean_loss,
+    "total": Steps._total,
+    "dot": Steps._dot,
+    "inv_rms": Steps._inv_rms,
+    "last": Steps._last,
+    "at_last": Steps._at_last,
+    "step_at": Steps._step_at,
+}
+"""Operations whose text depends on more than their operands; all others are templates of `expressions`."""
 
 
 def literal(number: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from rnnspec.frontend.typed import Spec
-from rnnspec.ir.ops import DATA, SUMS, VIEWS
+from rnnspec.ir.ops import DATA, SUMS, VIEWS, WHOLE
 from rnnspec.ir.program import Block, Program, Value
 from rnnspec.script.body import Body
 from rnnspec.script.code import tag
@@ -88,7 +88,7 @@ class TextbookPrinter:
         value = self.values[item]
         written = value.origin is not None and value.name in self._equations
         elsewhere = any(self.block_of[u] != self.block_of[item] for u, _ in self.reads[item])
-        return written or elsewhere or len(self.reads[item]) != 1 or value.op in {*SUMS, "last", "step_at"}
+        return written or elsewhere or len(self.reads[item]) != 1 or value.op in SUMS | WHOLE
 
     @property
     def _equations(self) -> set[str]:

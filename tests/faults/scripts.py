@@ -15,7 +15,7 @@ from rnnspec.script.calls import CALLS
 from rnnspec.script.code import Code
 from rnnspec.script.fast import FastPrinter
 from rnnspec.script.optimizers import CLIPS, OPTIMIZERS, SCHEDULES
-from rnnspec.script.steps import Steps
+from rnnspec.script.steps import SPECIAL, Steps
 from rnnspec.script.textbook import TextbookPrinter
 from rnnspec.script.view_update import PENALTIES
 from tests import test_optimizers, test_script_frame, test_training_step
@@ -139,9 +139,9 @@ START = in_code("change *= lr * root / (1 - {beta1}**step)", "change *= lr * roo
 STEPS = [
     Fault("a start reads another step", row(CALLS, "step_at", other_attr(next_step)), models(1), (AssertionError, IndexError)),
     Fault("v[T] of short sequences", row(CALLS, "last", last_of_all), models(6)),
-    Fault("v[T] of short sequences in the textbook", attribute(Steps, "_last", instead(textbook_last)), models(6)),
+    Fault("v[T] of short sequences in the textbook", row(SPECIAL, "last", instead(textbook_last)), models(6)),
     Fault("the gradient of v[T] is not cleared", row(CALLS, "at_last", lines(lambda found: found[1:])), models(8)),
-    Fault("the gradient of v[T] at every step of the textbook", attribute(Steps, "_at_last", instead(whenever)), models(1)),
+    Fault("the gradient of v[T] at every step of the textbook", row(SPECIAL, "at_last", instead(whenever)), models(1)),
     Fault("equal ids count once", row(CALLS, "lookup_sum", ids_once), models(11)),
     Fault("a choice takes the other one", row(CALLS, "select", replaced("where=", "where=~")), models(0)),
     Fault("brackets are left out", attribute(expressions.Text, "within", sums_without_brackets), models(0)),
@@ -152,7 +152,7 @@ WINDOWS = [
     Fault("windows forget their state", attribute(FastPrinter, "_carry", instead(nothing_carried)), windows(5)),
     Fault("windows of the textbook forget", attribute(TextbookPrinter, "_carry", instead(nothing_carried)), windows(5)),
     Fault("starts learn in later windows", row(CALLS, "step_at", replaced(" * w.fresh", "")), windows(12)),
-    Fault("starts learn in later windows of the textbook", attribute(Steps, "_step_at", without_fresh), windows(12)),
+    Fault("starts learn in later windows of the textbook", row(SPECIAL, "step_at", without_fresh), windows(12)),
     Fault("later windows start anew", attribute(FastPrinter, "_fill", replaced("if w.fresh: ", "")), windows(12)),
     Fault("textbook windows start anew", attribute(TextbookPrinter, "_starts", replaced("if w.fresh: ", "")), windows(12)),
     Fault("new sequences go on", attribute(FastPrinter, "_function_forward", not_from_zero), windows(5)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.cells import classic
+from tests.cells import classic, memories, modern
 from tests.cells.harness import Row
 
-ROWS: tuple[Row, ...] = (*classic.ROWS,)
+ROWS: tuple[Row, ...] = (*classic.ROWS, *modern.ROWS, *memories.ROWS)

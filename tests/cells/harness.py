@@ -54,7 +54,8 @@ class Row:
     args: Mapping[str, float] = field(default_factory=lambda: {"units": UNITS})
 
     def __str__(self) -> str:
-        return f"{self.cell} as {self.formula.__name__}"
+        args = [f"{name}={value}" for name, value in self.args.items() if name != "units"]
+        return " ".join([self.cell, "as", self.formula.__name__, *args])
 
     @property
     def call(self) -> str:
@@ -65,10 +66,13 @@ class Row:
 def check_row(row: Row, level: int = 1, masked: bool = False, change: Callable[[Params], Params] = dict) -> None:
     """Demand that predictions, loss and all gradients of the script equal those of the formula.
 
-    `change` gives the formula other parameters than the script, which must not go unnoticed.
+    The formula sees the parameters that are trained; `change` gives it other ones than the script, which must not go
+    unnoticed.
     """
     script, random = compiled(row.call, level, masked), np.random.default_rng(3)
-    params = {name: value + SPREAD * random.standard_normal(value.shape) for name, value in script.init(1).items()}
+    params = script.init(1)
+    trained = {name: params[name] + SPREAD * random.standard_normal(params[name].shape) for name in script.TRAINED}
+    params |= trained
     batch = {
         "x": random.standard_normal((SEQUENCES, STEPS, SIZE)),
         "target": random.standard_normal((SEQUENCES, STEPS, OUT)),
@@ -78,7 +82,7 @@ def check_row(row: Row, level: int = 1, masked: bool = False, change: Callable[[
     loss, gradients = script.loss_and_gradients(params, given)
     predicted = script.predict(params, {name: value for name, value in given.items() if name != "target"})["y"]
     y = np.concatenate([steps[:length] for steps, length in zip(predicted, lengths, strict=True)])
-    want_y, want_loss, wanted = by_formula(row, change(params), batch, lengths)
+    want_y, want_loss, wanted = by_formula(row, change(trained), batch, lengths)
     compare({"": np.array(loss), "y": y}, {"": want_loss, "y": want_y}, TOLERANCE)
     idle = [name for name, value in wanted.items() if not np.any(value)]
     assert not idle, f"the formula does not depend on {', '.join(idle)}"

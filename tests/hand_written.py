@@ -99,7 +99,7 @@ def elman_model() -> Model:
 def elman(folder: Path = Path("/nowhere"), **train: object) -> Spec:
     """The character model on `tiny.txt` in a folder: sequences of 10 steps."""
     data = Data(
-        setting("text", path=str(folder / "tiny.txt"), unit="char"),
+        setting("text", path=folder / "tiny.txt", unit="char"),
         (
             Encoding("x", setting("one_hot", column="ids", size=None, length=None)),
             Encoding("target", setting("next", column="ids", steps=1)),
@@ -107,6 +107,7 @@ def elman(folder: Path = Path("/nowhere"), **train: object) -> Spec:
         sequence=10,
         split=(("train", 0.8), ("valid", 0.1), ("test", 0.1)),
         vocabulary=VOCABULARY,
+        stream=True,
     )
     settings = Train(**{"optimizer": adam(), "batch": 8, "epochs": 3, **train})  # type: ignore[arg-type]
     return Spec("elman", folder / "elman.rnn", "0123456789abcdef" * 4, elman_model(), data, settings, Monitor())
@@ -202,7 +203,7 @@ def classifier(folder: Path = Path("/nowhere"), **train: object) -> Spec:
         masked=True,
     )
     data = Data(
-        setting("npz", path=str(folder / "data.npz"), arrays=["X", "length", "label"]),
+        setting("npz", path=folder / "data.npz", arrays=["X", "length", "label"]),
         (
             Encoding("x", setting("vectors", array="X", size=2, length="length")),
             Encoding("label", setting("classes", array="label", count=3)),
@@ -271,6 +272,13 @@ def load(text: str, name: str = "generated") -> ModuleType:
     module = ModuleType(name)
     exec(compile(text, f"<{name}>", "exec"), module.__dict__)
     return module
+
+
+def values(script: ModuleType, split: str = "train") -> dict[str, np.ndarray]:
+    """All inputs and targets of one part of the data, in order."""
+    places, steps = script.dataset()[1][split]
+    found: dict[str, np.ndarray] = script.examples(split, np.arange(len(places)), 0, steps)
+    return found
 
 
 def elman_script(folder: Path = Path("/nowhere"), **train: object) -> ModuleType:

@@ -295,7 +295,7 @@ def test_arrays(tmp_path: Path) -> None:
     assert spec.model.masked and spec.model.loss.when == "sequence"
     assert [(i.name, i.shape, i.when) for i in spec.model.inputs] == [("x", (3,), "step"), ("a", (2,), "sequence")]
     assert [metric.name for metric in spec.model.metrics] == ["accuracy", "accuracy_2"]
-    assert spec.data.source["path"] == str(tmp_path / "d.npz")
+    assert spec.data.source["path"] == tmp_path / "d.npz"
 
 
 def test_the_vocabulary_is_that_of_the_text(tmp_path: Path) -> None:

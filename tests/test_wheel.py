@@ -71,7 +71,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_has_every_file_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    wanted = {f"rnnspec/templates/{path.name}" for path in (ROOT / "templates").iterdir() if path.is_file()}
+    wanted = {f"rnnspec/{path.relative_to(ROOT)}" for path in (ROOT / "templates").rglob("*.j2")}
     for kind in ("py", "rnn", "lark"):
         wanted |= {str(path.relative_to(ROOT)) for path in (ROOT / "rnnspec").rglob(f"*.{kind}")}
     assert names == wanted

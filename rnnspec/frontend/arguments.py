@@ -38,7 +38,6 @@ class Argument:
     name: str
     read: Reader
     default: object = REQUIRED
-    is_path: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,11 +46,12 @@ class Row:
 
     doc: str
     arguments: tuple[Argument, ...] = ()
+    matrix: bool = False  # an initialiser that knows no other shape
 
 
-def row(doc: str, *arguments: Argument) -> Row:
+def row(doc: str, *arguments: Argument, matrix: bool = False) -> Row:
     """A row of the table."""
-    return Row(doc, arguments)
+    return Row(doc, arguments, matrix)
 
 
 def number(name: str, default: object = REQUIRED, allowed: Range = ANY) -> Argument:
@@ -81,14 +81,15 @@ def choice(name: str, default: str, *others: str) -> Argument:
 
 
 def path(name: str, *words: str) -> Argument:
-    """An argument that is a file name in quotes, or one of some words without quotes."""
+    """An argument that is a file name in quotes, a `Path`, or one of some words without quotes."""
 
-    def read(node: Node, what: str, problems: list[Diagnostic]) -> str | None:
+    def read(node: Node, what: str, problems: list[Diagnostic]) -> str | Path | None:
         if isinstance(node, RefNode) and node.index is None and node.name in words:
             return node.name
-        return read_text(node, what, problems)
+        file = read_text(node, what, problems)
+        return None if file is None else Path(file)
 
-    return Argument(name, read, is_path=True)
+    return Argument(name, read)
 
 
 def column(name: str, default: object = REQUIRED) -> Argument:
@@ -136,13 +137,16 @@ def read_arguments(
     for argument in row.arguments:
         node = given.get(argument.name)
         value = argument.default if node is None else argument.read(node, f"`{argument.name}`", problems)
-        if argument.is_path and folder is not None and isinstance(node, StringNode):
-            value = os.path.abspath(folder / node.text)
-        values.append((argument.name, value))
+        values.append((argument.name, _anchored(value, folder)))
     missing = [name for name, value in values if value is REQUIRED]
     if missing and len(problems) == count:
         problems.append(_missing(call, missing))
     return tuple(values) if len(problems) == count else None
+
+
+def _anchored(value: object, folder: Path | None) -> object:
+    """A file as seen from a folder; anything else as it is."""
+    return Path(os.path.abspath(folder / value)) if isinstance(value, Path) and folder is not None else value
 
 
 def _assign(call: CallNode, row: Row, problems: list[Diagnostic]) -> dict[str, Node]:

@@ -108,8 +108,8 @@ class _Checker:
         assert data.source is not None and train is not None
 
         offer = self._offer(data.source, data.source_span, sizes)
-        items = self._items(sections, tree, data.source, offer, sizes)
-        check_sample(sections, monitor, data.source, self.problems)
+        items = self._items(sections, tree, offer, sizes)
+        check_sample(sections, monitor, offer.vocabulary, self.problems)
         self._check_stream(data, offer, train)
         self._stop_at_errors()
 
@@ -127,8 +127,8 @@ class _Checker:
         check_stop(train, [metric.name for metric in typed.metrics], data.split, self.problems)
         self._stop_at_errors()
 
-        encodings = tuple(Encoding(item.name, item.call) for item in items)
-        whole_data = Data(data.source, encodings, data.sequence, data.split, offer.vocabulary)
+        encodings = tuple(Encoding(item.name, item.call, item.flat) for item in items)
+        whole_data = Data(data.source, encodings, data.sequence, data.split, offer.vocabulary, offer.stream)
         return Spec(name, self.path, self._digest(), typed, whole_data, train, monitor)
 
     def _stop_at_errors(self) -> None:
@@ -149,9 +149,9 @@ class _Checker:
             sizes[VOCABULARY] = Size(len(offer.vocabulary), VOCABULARY, origin)
         return offer
 
-    def _items(self, sections: Fields, tree: Overrides, source: Setting, offer: Offer, sizes: dict[str, Size]) -> list[Item]:
+    def _items(self, sections: Fields, tree: Overrides, offer: Offer, sizes: dict[str, Size]) -> list[Item]:
         """Inputs, then targets, as the typed tree has them."""
-        encoder = Encoder(source, offer, sizes, tree.calls, self.problems)
+        encoder = Encoder(offer, sizes, tree.calls, self.problems)
         encoder.read(read_section(sections, "targets", self.problems), "targets")
         encoder.read(read_section(sections, "inputs", self.problems), "inputs")
         return sorted(encoder.items, key=lambda item: item.section)

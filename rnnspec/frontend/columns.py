@@ -8,11 +8,13 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.lib import format as npy
+from numpy.typing import NDArray
 
 from rnnspec.diagnostics import Diagnostic, SpecError, problem, suggest
 from rnnspec.frontend.typed import Setting
@@ -29,12 +31,21 @@ BROKEN = (
 class Column:
     """One column.  `axes`: its shape for one sequence, or for one step of a stream.
 
-    `classes`: how many different whole numbers there are, from 0; None where that is not known or they are no whole numbers.
+    `classes`: how many different whole numbers there are, from 0; None where only `numbers`, which reads all of them, can
+    tell, or where they are no whole numbers.
     """
 
     axes: tuple[int, ...]
     whole: bool
     classes: int | None = None
+    numbers: Callable[[], NDArray[Any]] | None = None
+
+    def largest(self) -> int | None:
+        """The largest number, -1 if there are some below 0; None where that is not known.  SpecError for a damaged file."""
+        if self.classes is not None or self.numbers is None:
+            return None if self.classes is None else self.classes - 1
+        numbers = self.numbers()
+        return -1 if numbers.min() < 0 else int(numbers.max())
 
 
 @dataclass(frozen=True)
@@ -68,29 +79,11 @@ class Unusable(Exception):
         super().__init__(message, note)
 
 
-def largest(source: Setting, column: str) -> int | None:
-    """The largest number in a column of an `npz` file, so that classes can be checked; None for other sources.
-
-    SpecError where the file turns out to be damaged.
-    """
-    if source.name != "npz":
-        return None
-    path = Path(str(source["path"]))
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            values = archive[column]
-    except BROKEN as error:
-        raise SpecError([_diagnostic(_not_an_archive(path, error), source)]) from None
-    if values.size and values.min() < 0:
-        return -1
-    return int(values.max()) if values.size else None
-
-
 # ------------------------------------------------------------------ files
 
 
 def _file(source: Setting) -> Path:
-    path = Path(str(source["path"]))
+    path = cast(Path, source["path"])
     try:
         found = "\0" not in str(path) and path.is_file()
     except OSError as error:  # such as a name that is too long
@@ -181,12 +174,22 @@ def _npz(source: Setting) -> Offer:
         if not shape or min(shape) < 1:
             raise Unusable(f"the array `{name}` of `{path.name}` is empty or a single number")
         lengths[shape[0]] = name
-        columns[name] = Column(tuple(shape[1:]), dtype.kind in "biu")
+        columns[name] = Column(tuple(shape[1:]), dtype.kind in "biu", numbers=partial(_array, source, name))
     if len(lengths) > 1:
         (few, first), (many, second) = sorted(lengths.items())[:2]
         message = f"the arrays of `{path.name}` have different numbers of sequences"
         raise Unusable(message, f"`{first}` has {few}, `{second}` has {many}")
     return Offer(columns)
+
+
+def _array(source: Setting, name: str) -> NDArray[Any]:
+    """An array of an archive; SpecError where the file turns out to be damaged."""
+    path = _file(source)
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return cast("NDArray[Any]", archive[name])
+    except BROKEN as error:
+        raise SpecError([_diagnostic(_not_an_archive(path, error), source)]) from None
 
 
 def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:

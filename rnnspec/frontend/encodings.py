@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
-from rnnspec.frontend.columns import Column, Offer, largest
+from rnnspec.frontend.columns import Column, Offer
 from rnnspec.frontend.equations import parse_value
 from rnnspec.frontend.functions import FUNCTIONS, OF_BATCHES, RESERVED
 from rnnspec.frontend.parameters import NAME
@@ -35,6 +35,7 @@ class Item:
     form: Form
     span: Span  # of its name
     call: Setting
+    flat: bool = False  # numbers that have no axis for their size in the data
 
     @property
     def size(self) -> int:
@@ -47,7 +48,6 @@ class Item:
 class Encoder:
     """Reads inputs and targets, given what the source offers."""
 
-    source: Setting
     offer: Offer
     sizes: Mapping[str, Size]
     calls: Mapping[str, CallNode]
@@ -101,7 +101,9 @@ class Encoder:
         if found is None:
             return None
         when, whole, form = found
-        return Item(key.value, section, when, whole, form, key.span, setting)
+        axes = self.offer.columns[_named(setting)[0]].axes
+        flat = not whole and not self.offer.stream and len(axes) == (when == "step")
+        return Item(key.value, section, when, whole, form, key.span, setting, flat)
 
     def target_of(self, column: str) -> Item | None:
         """The target that is made from a column."""
@@ -179,10 +181,7 @@ class _Reader:
 
     def classes(self, name: str, column: Column, size: int) -> bool:
         """Whether all classes of a column are below a size."""
-        if column.classes is not None:
-            most: int | None = column.classes - 1
-        else:
-            most = largest(self.encoder.source, name)
+        most = column.largest()
         if most is None or 0 <= most < size:
             return True
         note = "its numbers start below 0" if most < 0 else f"its numbers go up to {most}, so that is {most + 1} classes"
@@ -255,7 +254,7 @@ def _length(reader: _Reader) -> bool:
 
 def _lengths_fit(reader: _Reader, name: str) -> bool:
     steps = reader.encoder.offer.columns[_named(reader.setting)[0]].axes[:1]
-    longest = largest(reader.encoder.source, name)
+    longest = reader.encoder.offer.columns[name].largest()
     if not steps or longest is None or 0 <= longest <= steps[0]:
         return True
     reader.fail("E0704", f"the lengths in `{name}` must be from 1 to {steps[0]}, the number of steps", name)

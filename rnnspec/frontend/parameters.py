@@ -17,7 +17,7 @@ from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
 from rnnspec.frontend.functions import OF_CHECKPOINTS
 from rnnspec.frontend.schema import KEYS, Fields, read_fields
 from rnnspec.frontend.scope import MODEL, Scope
-from rnnspec.frontend.settings import resolve
+from rnnspec.frontend.settings import SETTINGS, resolve
 from rnnspec.frontend.sizes import Origin, Size
 from rnnspec.frontend.source import Node, Scalar, Sequence
 from rnnspec.frontend.syntax import CallNode
@@ -29,7 +29,6 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 ONES = re.compile(r"(.*\.)?(g|gamma)(_[A-Za-z0-9_]+|[0-9]*)\Z")
 TIE = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_.]*?)(?P<transposed>\.T)?\Z")
 
-MATRICES_ONLY = ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "orthogonal", "identity")
 MOST_NUMBERS = 2_000_000_000
 
 
@@ -189,7 +188,7 @@ class Declarations:
         known = {key: self.attribute(name, key) for key in ("l1", "l2", "max_norm", "lr_scale", "trainable")}
         given: dict[str, Any] = {key: value for key, value in known.items() if value is not None}
         setting = init if isinstance(init, Setting) else default_init(name, shape)
-        if setting.name in MATRICES_ONLY and len(shape) != 2:
+        if SETTINGS["init"][setting.name].matrix and len(shape) != 2:
             where = self.about(name, "init")[0].values["init"][1]
             message = f"`{setting.name}` needs a matrix, but `{name}` is {'a vector' if shape else 'a number'}"
             self.problems.append(problem("E0505", message, setting.span or where))

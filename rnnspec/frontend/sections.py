@@ -171,9 +171,9 @@ def read_monitor(spec: Fields, problems: list[Diagnostic]) -> Monitor:
     return Monitor(_count(fields, "every", problems), _count(fields, "validate", problems), sample or 0)
 
 
-def check_sample(spec: Fields, monitor: Monitor, source: Setting, problems: list[Diagnostic]) -> None:
+def check_sample(spec: Fields, monitor: Monitor, vocabulary: str, problems: list[Diagnostic]) -> None:
     """Only a text can be written."""
     fields = read_section(spec, "monitor", [])
     key = fields.key("sample")
-    if monitor.sample and source.name != "text" and key is not None:
+    if monitor.sample and not vocabulary and key is not None:
         problems.append(problem("E0606", "`sample` writes text, but the data is not `text(...)`", key.span))

@@ -85,12 +85,12 @@ SETTINGS: dict[str, dict[str, Row]] = {
         "constant": row("all the same number", number("value")),
         "normal": row("normal with mean 0", number("std", 0.01, NOT_NEGATIVE)),
         "uniform": row("uniform between -limit and limit", number("limit", allowed=POSITIVE)),
-        "glorot_uniform": row("uniform, limit sqrt(6 / (rows + columns))"),
-        "glorot_normal": row("normal, std sqrt(2 / (rows + columns))"),
-        "he_uniform": row("uniform, limit sqrt(6 / columns)"),
-        "he_normal": row("normal, std sqrt(2 / columns)"),
-        "orthogonal": row("orthonormal rows or columns, times `gain`", number("gain", 1.0, POSITIVE)),
-        "identity": row("`gain` on the diagonal, 0 elsewhere", number("gain", 1.0, POSITIVE)),
+        "glorot_uniform": row("uniform, limit sqrt(6 / (rows + columns))", matrix=True),
+        "glorot_normal": row("normal, std sqrt(2 / (rows + columns))", matrix=True),
+        "he_uniform": row("uniform, limit sqrt(6 / columns)", matrix=True),
+        "he_normal": row("normal, std sqrt(2 / columns)", matrix=True),
+        "orthogonal": row("orthonormal rows or columns, times `gain`", number("gain", 1.0, POSITIVE), matrix=True),
+        "identity": row("`gain` on the diagonal, 0 elsewhere", number("gain", 1.0, POSITIVE), matrix=True),
     },
     "source": {
         "text": row(

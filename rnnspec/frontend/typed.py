@@ -231,17 +231,19 @@ class Encoding:
 
     name: str  # of the input or target
     call: Setting
+    flat: bool = False  # numbers that have no axis for their size in the data
 
 
 @dataclass(frozen=True)
 class Data:
     """Where sequences come from and how they enter."""
 
-    source: Setting  # file paths absolute
+    source: Setting  # files as absolute `Path`s
     encodings: tuple[Encoding, ...]  # inputs, then targets
     sequence: int | None = None  # cut a stream into independent sequences of this many steps
     split: tuple[tuple[str, float], ...] = (("train", 1.0),)  # train, valid, test
     vocabulary: str = ""  # text: the characters, in order of their ids
+    stream: bool = False  # one long sequence
 
 
 @dataclass(frozen=True)

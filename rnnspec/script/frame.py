@@ -13,5 +13,5 @@ FOLDERS = (PACKAGE / "templates", PACKAGE.parent / "templates")  # installed, or
 @cache
 def frame_words() -> frozenset[str]:
     """Every word of every template: what the frame may use, it cannot lend to a spec."""
-    texts = (path.read_text(encoding="utf-8") for folder in FOLDERS for path in sorted(folder.glob("*.j2")))
+    texts = (path.read_text(encoding="utf-8") for folder in FOLDERS for path in sorted(folder.rglob("*.j2")))
     return frozenset(word for text in texts for word in re.findall(r"[A-Za-z_]\w*", text))

@@ -68,7 +68,7 @@ def border(spec: Spec, body: Body) -> Border:
         share=_share(spec),
         about_step=prose("`step` draws the dropout masks of that training step, None drops nothing." if places else NO_STEP),
         about_state=prose(ABOUT_STATE if carries(spec) else NO_STATE),
-        batch_and_time=batch_and_time(spec, "batch"),
+        batch_and_time=batch_and_time(spec),
         workspace=Code(f"workspace(T, B, dtype, {training_use})" if truncated else "workspace(T, B, dtype)"),
         drop=Code("drop(w, None if step is None else dropout_masks(step, T, B, seed))" if places else ""),
         masks=_masks(_dropouts(spec)),

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from rnnspec.frontend.typed import Input, Spec, Target
 from rnnspec.script.body import Body
 from rnnspec.script.code import Code, definitions, fill, lines, literal, table
-from rnnspec.script.encodings import Item, examples, horizon, select_line
+from rnnspec.script.encodings import Item, examples, horizon, length_column, named
 from rnnspec.script.metrics import Average, Averages
-from rnnspec.script.sources import first_column, source_functions, source_row, vocabulary
+from rnnspec.script.sources import reads_files, source_functions, vocabulary
 from rnnspec.script.windows import text_scores
 
 
@@ -20,16 +20,20 @@ class Data:
     split: Code
     vocabulary: Code
     source: Code
-    first_column: Code
-    prepare: Code
-    first: Code
-    about: Code
-    places: Code
-    examples: Code
-    order: Code
+    normalized: bool
+    kind: str  # the template of its kind of data
+    lanes: bool
+    stored: Code  # the order of the sequences, the same for every seed
     steps: Code
-    windows: Code
-    batch: Code
+    ahead: Code  # how many steps later than the inputs the targets look
+    lengths: Code  # steps that count, of all sequences; empty where these are equally long
+    longest: Code  # the steps of a batch
+    fewest: Code  # valid steps
+    order: Code
+    windows: bool
+    examples: Code
+    timed: Code
+    counts: Code  # how many classes there may be, where a file could say otherwise
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,6 @@ class Evaluation:
     lines: Code
     mean: Code
     results: Code
-    data_size: Code
     predictions: Code
     keep: Code
     sampled: Code  # the scores that text is drawn from; empty unless the model writes text
@@ -60,78 +63,47 @@ def timed_item(spec: Spec) -> Item | None:
     return next((item for item in items(spec) if item.when == "step"), None)
 
 
-def batch_and_time(spec: Spec, holder: str) -> Code:
-    """Sequences and steps of a batch, or of a part of the data."""
+def batch_and_time(spec: Spec) -> Code:
+    """Sequences and steps of a batch."""
     timed = timed_item(spec)
     if timed is None:
-        return Code(f"len({holder}[{literal(items(spec)[0].name)}]), 1")
-    return Code(f"{holder}[{literal(timed.name)}].shape[:2]")
+        return fill("len(batch[{name}]), 1", name=items(spec)[0].name)
+    return fill("batch[{name}].shape[:2]", name=timed.name)
 
 
 # ------------------------------------------------------------------ data
 
-LANES = """
-steps = len(columns[{first}]) - {ahead}  # the last ones have no target
-lanes = max(1, min(BATCH, steps))
-t = np.arange(steps // lanes * lanes).reshape(lanes, -1)  # places in the stream
-"""
-
-SEQUENCES = """
-count = max(0, len(columns[{first}]) - {ahead}) // SEQUENCE  # the last steps have no target
-t = np.arange(count * SEQUENCE).reshape(count, SEQUENCE)  # places in the stream
-"""
-
-MASKED = """
-timed = {timed}
-longest = found[timed[0]].shape[1]
-if ((found["length"] < 1) | (found["length"] > longest)).any():
-    raise SystemExit("every sequence must have a length, at least 1 and at most what there is")
-outside = np.arange(longest) >= found["length"][:, None]
-for name in timed:
-    found[name][outside] = 0  # there may be anything behind the end of a sequence
-"""
-
-COUNTED = """
-for name, count in {counts}.items():
-    if found[name].size and not 0 <= found[name].min() <= found[name].max() < count:
-        raise SystemExit(f"{{name}} must be made of whole numbers from 0 to {{count - 1}}")
-"""
-
-
-def is_stream(spec: Spec) -> bool:
-    """Whether the data is one long sequence."""
-    return source_row(spec.data.source).stream
-
 
 def has_lanes(spec: Spec) -> bool:
     """Whether the batch walks along a stream in parallel lanes."""
-    return is_stream(spec) and spec.data.sequence is None
+    return spec.data.stream and spec.data.sequence is None
 
 
 def data(spec: Spec) -> Data:
     """The view of the data."""
-    masked, timed = spec.model.masked, timed_item(spec)
-    column = first_column(spec.data.source)
-    steps = f"data[{literal(timed.name)}].shape[1]" if timed else "1"
+    length, timed, file = length_column(spec), timed_item(spec), reads_files(spec)
     shuffled = 'generator(seed, "order", epoch).permutation(n) if split == "train" else np.arange(n)'
+    ahead = f" - {horizon(spec)}" if horizon(spec) else ""
+    counts = {item.name: item.shape[0] for item in items(spec) if item.encoding in ("ids", "classes")}
     return Data(
         split=_split(spec),
         vocabulary=vocabulary(spec),
-        source=definitions(source_functions(spec)),
-        first_column=column,
-        prepare=Code(source_row(spec.data.source).prepare.strip("\n")),
-        first=literal(items(spec)[0].name),
-        about=Code(_about(spec)),
-        places=_places(spec, column),
-        examples=_examples(spec),
+        source=source_functions(spec),
+        normalized=dict(spec.data.source.arguments).get("normalize") == "zscore",
+        kind="stream.py.j2" if spec.data.stream else "sequences.py.j2",
+        lanes=has_lanes(spec),
+        stored=Code('generator(0, "data").permutation(n)  # files are often sorted' if file else "np.arange(n)"),
+        steps=_steps(spec, timed),
+        ahead=literal(horizon(spec)),
+        lengths=fill(f"columns[{{name}}]{ahead}", name=length) if length else Code(""),
+        longest=fill(f"int(columns[{{name}}][places[rows]].max()){ahead}", name=length) if length else Code("T"),
+        fewest=literal(horizon(spec) + 1),
         order=Code("np.arange(n)" if has_lanes(spec) else shuffled),
-        steps=Code('int(data["length"][rows].max())' if masked else steps),
-        windows=Code(WINDOWS if spec.train.truncation else "batches.append((rows, 0, steps))"),
-        batch=_batch(spec),
+        windows=spec.train.truncation is not None,
+        examples=examples(spec),
+        timed=literal([item.name for item in items(spec) if item.when == "step"]),
+        counts=literal(counts) if counts and file and not spec.data.stream else Code(""),
     )
-
-
-WINDOWS = "batches += [(rows, first, min(first + WINDOW, steps)) for first in range(0, steps, WINDOW)]"
 
 
 def _split(spec: Spec) -> Code:
@@ -142,41 +114,13 @@ def _split(spec: Spec) -> Code:
     return Code("{" + ", ".join(f"{name}: {part}" for name, part in rows) + "}")
 
 
-def _about(spec: Spec) -> str:
-    if has_lanes(spec):
-        return "the stream is cut into lanes that run beside each other"
-    return "the stream is cut into sequences" if is_stream(spec) else "arrays (sequence, time, ...)"
-
-
-def _places(spec: Spec, column: Code) -> Code:
-    """The lines that stand before the dict of inputs and targets."""
-    if is_stream(spec):
-        return fill(LANES if has_lanes(spec) else SEQUENCES, first=column, ahead=horizon(spec))
-    return fill("n = len(columns[{first}])", first=column) if spec.data.source.name == "npz" else Code("")
-
-
-def _examples(spec: Spec) -> Code:
-    """The lines that return inputs and targets, checked where files may be wrong."""
-    made, checks = examples(spec), Code("") if is_stream(spec) else _checks(spec)
-    return Code(f"found = {made}\n{checks}\nreturn found" if checks else f"return {made}")
-
-
-def _checks(spec: Spec) -> Code:
-    checks = []
-    if spec.model.masked:
-        timed = [item.name for item in items(spec) if item.when == "step"]
-        checks.append(fill(MASKED, timed=timed))
-    counts = {item.name: item.shape[0] for item in items(spec) if item.encoding in ("ids", "classes")}
-    return lines([*checks, fill(COUNTED, counts=counts) if counts else ""])
-
-
-def _batch(spec: Spec) -> Code:
-    rows = [(literal(item.name), select_line(item)) for item in items(spec)]
-    if spec.model.masked:
-        rows.append((literal("length"), Code('np.clip(data["length"][rows] - first, 0, last - first)')))
-    if spec.train.truncation:
-        rows.append((literal("fresh"), Code("first == 0")))
-    return table(rows)
+def _steps(spec: Spec, timed: Item | None) -> Code:
+    """The steps of the sequences of a set that have a target."""
+    if timed is None:
+        return Code("1")
+    encoding = next(e for e in spec.data.encodings if e.name == timed.name)
+    ahead = f" - {horizon(spec)}" if horizon(spec) else ""
+    return fill(f"columns[{{name}}].shape[1]{ahead}", name=named(encoding)[0])
 
 
 # ------------------------------------------------------------------ evaluation
@@ -194,11 +138,10 @@ def evaluation(spec: Spec, body: Body) -> Evaluation:
         functions=definitions(averages.functions()),
         sums=literal(tuple(a.name for a in (loss, *found))),
         start=_counters([loss, *found]),
-        batch_and_time=batch_and_time(spec, "batch"),
+        batch_and_time=batch_and_time(spec),
         lines=_sum_lines(spec, loss, found),
         mean=_mean([loss, *found]),
         results=table((literal(name), Code(f"float({value})")) for name, value in results),
-        data_size=batch_and_time(spec, "data"),
         predictions=_empty_predictions(spec, body),
         keep=lines(
             f"results[{literal(name)}][rows{', first:last' if when == 'step' else ''}] = found[{literal(name)}]"
@@ -245,7 +188,7 @@ def _empty_predictions(spec: Spec, body: Body) -> Code:
     rows = []
     for name, _, when in body.outputs:
         shape = ", ".join(map(str, spec.model.shape_of(name) or (1,)))
-        axes = f"n, T, {shape}" if when == "step" else f"n, {shape}"
+        axes = f"len(part[0]), part[1], {shape}" if when == "step" else f"len(part[0]), {shape}"
         rows.append((literal(name), Code(f"np.zeros(({axes}), p.vector.dtype)")))
     return table(rows)
 

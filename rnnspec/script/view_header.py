@@ -12,7 +12,7 @@ from rnnspec.script.body import Body
 from rnnspec.script.code import Code, definitions, fill, identifier, lines, literal, prose, table
 from rnnspec.script.initialisers import initial_value, initialiser_functions
 from rnnspec.script.names import is_constant
-from rnnspec.script.sources import source_row
+from rnnspec.script.sources import imports
 
 IMPORTS = ("argparse", "hashlib", "json", "math", "os", "signal", "sys", "time")
 FROM_IMPORTS = ("from functools import lru_cache", "from pathlib import Path")
@@ -64,21 +64,16 @@ def header(spec: Spec, body: Body) -> Header:
     """The view of the head."""
     reads = ", ".join(item.name for item in spec.model.inputs)
     predicts = ", ".join(item.name for item in spec.model.targets)
-    imports = sorted([*(f"import {name}" for name in IMPORTS), *(i for i in _source_imports(spec) if i[0] == "i")])
-    froms = sorted([*FROM_IMPORTS, *(i for i in _source_imports(spec) if i[0] == "f")])
+    modules = sorted([*IMPORTS, *imports(spec)])
     return Header(
         title=prose(f"Train {spec.name}: read {reads}, predict {predicts}."),
         equations=lines(_equations(spec.model)),
         version=prose(__version__),
         file=prose(spec.path.name),
         digest=prose(spec.digest[:12]),
-        imports=lines([*imports, *froms]),
+        imports=lines([*(f"import {name}" for name in modules), *FROM_IMPORTS]),
         functions=Code(f"from numpy import {', '.join(sorted(map(identifier, body.functions)))}" if body.functions else ""),
     )
-
-
-def _source_imports(spec: Spec) -> tuple[str, ...]:
-    return source_row(spec.data.source).imports
 
 
 def _equations(model: Model) -> list[str]:

@@ -10,8 +10,8 @@ from rnnspec.frontend.typed import Spec
 from rnnspec.script.body import Body
 from rnnspec.script.code import Code, fill, literal, prose
 from rnnspec.script.optimizers import clip_lines
-from rnnspec.script.sources import source_row
-from rnnspec.script.view_data import has_lanes, timed_item
+from rnnspec.script.sources import reads_files
+from rnnspec.script.view_data import has_lanes
 from rnnspec.script.view_update import penalties
 from rnnspec.script.windows import text_scores
 
@@ -90,7 +90,7 @@ def training(spec: Spec, body: Body) -> Training:
         patience=literal(train.stop["epochs"]) if train.stop and "valid" in parts else Code(""),
         sample=literal(monitor.sample) if monitor.sample and scores else Code(""),
         unit=Code("steps" if has_lanes(spec) else "sequences"),
-        amount=_amount(spec),
+        amount=Code("len(places) * T" if has_lanes(spec) else "len(places)"),
     )
 
 
@@ -131,12 +131,6 @@ def _check(spec: Spec) -> Code:
     return Code('len(plan("train", run.seed, 0))' if spec.train.epochs else "max(1, steps // 10)")
 
 
-def _amount(spec: Spec) -> Code:
-    timed = timed_item(spec)
-    key = literal(timed.name if timed else spec.model.targets[0].name)
-    return Code(f"data[{key}].size" if has_lanes(spec) else f"len(data[{key}])")
-
-
 BEST_OR_LAST = 'out / ("best.npz" if (out / "best.npz").is_file() else "last.npz")'
 
 
@@ -151,7 +145,7 @@ def command_line(spec: Spec) -> CommandLine:
         which=Code(", the best if there are any" if "valid" in parts else ""),
         trained=Code(BEST_OR_LAST if "valid" in parts else 'out / "last.npz"'),
         split=literal(next((name for name in ("test", "valid") if name in parts), "train")),
-        file=source_row(spec.data.source).file,
+        file=reads_files(spec),
         sampled=sampled,
         length=literal(spec.monitor.sample or 300),
     )

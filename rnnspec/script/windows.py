@@ -16,7 +16,7 @@ def text_scores(spec: Spec) -> str:
     It can if it reads a text character by character, predicts the next one, and never looks ahead.
     """
     calls = [(e.call.name, dict(e.call.arguments).get("steps", 1)) for e in spec.data.encodings]
-    if spec.data.source.name != "text" or calls != [("one_hot", 1), ("next", 1)] or looks_ahead(spec.model):
+    if not spec.data.vocabulary or calls != [("one_hot", 1), ("next", 1)] or looks_ahead(spec.model):
         return ""
     for node in walk(spec.model.loss):
         if isinstance(node, Call) and node.function == "cross_entropy":

@@ -29,7 +29,7 @@ from rnnspec.verify.compare import GradientMismatch, compare
 from rnnspec.verify.in_complex import LIBRARY, gradients_by_complex_step
 from rnnspec.verify.in_torch import gradients_by_torch
 from rnnspec.verify.probe import Probe, longest_lag, probe
-from rnnspec.verify.reference import Reference
+from rnnspec.verify.reference import DRAWN, Reference
 from tests.models import random_sketch
 from tests.sketch import Sketch
 
@@ -38,7 +38,7 @@ BETWEEN_LEVELS = 1e-12
 ROUND_OFF = 1e-13
 
 Result = tuple[float, dict[str, np.ndarray]]
-Masks = list[np.ndarray] | None
+Drawn = list[np.ndarray] | None
 
 
 class IllConditioned(Exception):
@@ -77,28 +77,28 @@ def check_sketch(sketch: Sketch, seed: int, levels: Sequence[int] = (0, 1), with
         scripts = {level: made.load() for level, made in compiled.items()}
     model = compiled[levels[0]].spec.model
     read_as_printed(sketch, model)
-    steps, batch, step = max(5, longest_lag(model) + 2), 3, 3 if uses_dropout(model) else None
+    steps, batch, step = max(5, longest_lag(model) + 2), 3, 3
     first, second = probe(model, seed, steps, batch), probe(model, seed + 1, steps + 1, batch + 1)
-    drawing = [script for script in scripts.values() if hasattr(script, "dropout_masks")]  # none if all dropout is unused
-    masks = list(drawing[0].dropout_masks(step, steps, batch)) if drawing else None
+    drawing = [script for script in scripts.values() if hasattr(script, "draws")]  # none if nothing of it is used
+    drawn = list(drawing[0].draws(step, steps, batch)) if drawing else []
     results = {level: run(script, first, second, step) for level, script in scripts.items()}
     for level, script in scripts.items():
         forward_agrees(level, script, model, first)
-    loss, want = gradients_by_complex_step(model, first.params, first.batch, masks)
+    loss, want = gradients_by_complex_step(model, first.params, first.batch, drawn)
     reference = {"": np.array(loss), **want}
     try:
         agree(results, reference, 1.0)
     except GradientMismatch:
-        agree(without_round_off(results, reference), reference, conditioning(model, first, masks, want))
+        agree(without_round_off(results, reference), reference, conditioning(model, first, drawn, want))
         raise IllConditioned from None
     if with_torch:
-        conditioning(model, first, masks, want)
+        conditioning(model, first, drawn, want)
 
 
 def read_as_printed(sketch: Sketch, model: Model) -> None:
-    """The front end must find the very tree that the text was printed from (cells and dropout places aside)."""
+    """The front end must find the very tree that the text was printed from (cells and places of random numbers aside)."""
     want = sketch.model()
-    if want is None or uses_dropout(want):
+    if want is None or is_random(want):
         return
     for part in ("inputs", "targets", "loss", "masked"):
         if getattr(model, part) != getattr(want, part):
@@ -109,7 +109,7 @@ def read_as_printed(sketch: Sketch, model: Model) -> None:
 
 
 def forward_agrees(level: int, script: ModuleType, model: Model, at: Probe) -> None:
-    """`loss` and `predict`, which run without dropout, must give what the equations give at all valid steps."""
+    """`loss` and `predict`, which draw nothing, must give what the equations give at all valid steps."""
     values = Reference(model, LIBRARY).run({name: value[None] for name, value in at.params.items()}, at.batch)
     got = {"": np.array(script.loss(at.params, at.batch))}
     want = {"": values.loss_parts().sum()}
@@ -122,9 +122,9 @@ def forward_agrees(level: int, script: ModuleType, model: Model, at: Probe) -> N
     same(f"level {level}: loss and predict", got, want, TOLERANCE)
 
 
-def conditioning(model: Model, at: Probe, masks: Masks, want: dict[str, np.ndarray]) -> float:
+def conditioning(model: Model, at: Probe, drawn: Drawn, want: dict[str, np.ndarray]) -> float:
     """How much more than the usual error a model may have: 20 times the distance between torch and complex steps."""
-    _, other = gradients_by_torch(model, at.params, at.batch, masks)
+    _, other = gradients_by_torch(model, at.params, at.batch, drawn)
     try:
         distances = compare(other, want, 1e-6)
     except GradientMismatch as mismatch:
@@ -155,7 +155,7 @@ def agree(results: dict[int, Result], want: dict[str, np.ndarray], factor: float
         same(f"level {level} against level {levels[0]}", found[level], found[levels[0]], BETWEEN_LEVELS * factor)
 
 
-def run(script: ModuleType, first: Probe, second: Probe, step: int | None) -> Result:
+def run(script: ModuleType, first: Probe, second: Probe, step: int) -> Result:
     """The result for `first`, which must be the same after a call with another batch."""
     loss, gradients = script.loss_and_gradients(first.params, first.batch, step=step)
     kept = {name: value.copy() for name, value in gradients.items()}
@@ -174,10 +174,10 @@ def same(what: str, got: dict[str, np.ndarray], want: dict[str, np.ndarray], tol
         raise GradientMismatch(f"{what}: {mismatch}", mismatch.distances) from None
 
 
-def uses_dropout(model: Model) -> bool:
-    """Whether any equation drops out."""
+def is_random(model: Model) -> bool:
+    """Whether any equation draws random numbers."""
     nodes = (node for equation in model.equations for node in walk(equation.expr))
-    return any(isinstance(node, Call) and node.function == "dropout" for node in nodes)
+    return any(isinstance(node, Call) and node.function in DRAWN for node in nodes)
 
 
 def report(seed: int, error: Exception) -> None:

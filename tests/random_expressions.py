@@ -46,13 +46,18 @@ class Expressions:
 
     def readout(self, size: int, leaves: list[Expr]) -> Expr:
         """A sum of products with each of the leaves: the output of a model."""
-        terms = [self._seen(size, self._maybe_dropout(leaf)) for leaf in leaves]
+        terms = [self._seen(size, self._maybe_random(leaf)) for leaf in leaves]
         return add(*terms, self.parameter("b", (size,)), mul(0.5, self.vector(size, 1)))
 
-    def _maybe_dropout(self, node: Expr) -> Expr:
-        if node.when != "fixed" and len(node.shape) == 1 and self.random.random() < 0.03:
-            return call("dropout", node, rate=0.25, place=0, shared=self.random.choice([None, None, "time"]))
-        return node
+    def _maybe_random(self, node: Expr) -> Expr:
+        """Now and then the value with random numbers."""
+        if node.when == "fixed" or len(node.shape) != 1 or self.random.random() >= 0.03:
+            return node
+        shared = self.random.choice([None, None, "time"])
+        same = [leaf for leaf in self.leaves if leaf.shape == node.shape]
+        made = [call("dropout", node, rate=0.25, place=0, shared=shared), call("noise", node, std=0.5, place=0, shared=shared)]
+        made += [call("zoneout", node, old, rate=0.25, place=0) for old in same]
+        return self.random.choice(made)
 
     def _some_size(self) -> int:
         return self.random.choice([leaf.shape[0] for leaf in self.leaves if len(leaf.shape) == 1])
@@ -83,7 +88,7 @@ class Expressions:
     def _deep(self, size: int, depth: int) -> Expr:
         rules = [self._linear, self._linear, self._arithmetic, self._arithmetic, self._function, self._function]
         rules += [self._choice, self._normed, self._scaled, self._divided] + [self._joined] * (size > 1)
-        return self._maybe_dropout(self.random.choice(rules)(size, depth))
+        return self._maybe_random(self.random.choice(rules)(size, depth))
 
     def _linear(self, size: int, depth: int) -> Expr:
         inner = self._some_size()

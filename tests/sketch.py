@@ -132,8 +132,11 @@ def _call(expr: Call) -> str:
         return f"{args[0]}.T"
     if expr.function == "chunk":
         args += [str(expr.option("part")), str(expr.option("parts"))]
-    if expr.function == "dropout":
-        args += [str(expr.option("rate"))] + ['shared="time"'] * (expr.option("shared") is not None)
+    options = dict(expr.options)
+    if "place" in options:
+        args += [str(options[name]) for name in ("rate", "std") if name in options] + ['shared="time"'] * bool(
+            options.get("shared")
+        )
     if expr.function == "layer_norm" and expr.option("eps") != 1e-5:
         args.append(f"eps={expr.option('eps')!r}")
     return f"{expr.function}({', '.join(args)})"

@@ -195,7 +195,7 @@ def test_layer_norm_is_spelled_out() -> None:
 
 def test_dropout_is_a_product_with_what_the_frame_draws() -> None:
     assert lowered(model({"h": call("dropout", y, rate=0.5, place=3)})) == lines("""
-        dropout_3 [4] step = dropout() {(3, 0.5)}
+        dropout_3 [4] step = drawn() {3}
         h         [4] step = mul(y, dropout_3)
     """)
 

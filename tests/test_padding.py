@@ -14,7 +14,7 @@ from rnnspec.verify.compare import Array, compare
 from rnnspec.verify.probe import Probe, longest_lag, probe
 from rnnspec.verify.reference import data_of
 from tests.corpus import LEVELS, SPECS, compiled, model_of
-from tests.fuzz_models import uses_dropout
+from tests.fuzz_models import is_random
 
 TOLERANCE = 1e-12
 STEP = 2
@@ -118,10 +118,10 @@ def padded(made: Compiled, at: Probe, extra: int, seed: int) -> dict[str, Array]
 def found(script: ModuleType, made: Compiled, at: Probe, batch: dict[str, Array]) -> dict[str, Array]:
     """Loss and gradients with dropout, and the loss without it."""
     steps, sequences = max(np.shape(v)[1] for v in batch.values() if np.ndim(v) > 1), len(batch["length"])
-    if uses_dropout(made.spec.model):  # masks are drawn for all steps at once, so they would differ for a longer batch
-        drawn = [mask.copy() for mask in script.dropout_masks(STEP, 50, sequences)]
-        cut = [mask[:, : steps if mask.shape[1] > 1 else 1] for mask in drawn]
-        setattr(script, "dropout_masks", lambda *arguments: cut)  # noqa: B010  modules have no such attribute by type
+    if is_random(made.spec.model):  # numbers are drawn for all steps at once, so they would differ for a longer batch
+        drawn = [numbers.copy() for numbers in script.draws(STEP, 50, sequences)]
+        cut = [numbers[:, : steps if numbers.shape[1] > 1 else 1] for numbers in drawn]
+        setattr(script, "draws", lambda *arguments: cut)  # noqa: B010  modules have no such attribute by type
     loss, gradients = script.loss_and_gradients(at.params, batch, step=STEP)
     return {"": np.array(loss), "without dropout": np.array(script.loss(at.params, batch)), **gradients}
 

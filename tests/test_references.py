@@ -265,14 +265,14 @@ def later_reads_free() -> Model:
     return model({"h": inner, "y": readout(h())}, mse, (Start("h", 0, p("h_0", H)),))
 
 
-def test_dropout_multiplies_by_the_masks() -> None:
+def test_dropout_multiplies_by_what_was_drawn() -> None:
     dropped = call("dropout", h(), rate=0.5, place=0)
     made = model({"h": rnn(h), "y": readout(dropped)}, mse)
     at_ = probe(made)
-    masks = [np.random.default_rng(1).integers(0, 2, (3, 5, H)) * 2.0]
-    with_masks, without = (gradients_by_torch(made, at_.params, at_.batch, m)[0] for m in (masks, None))
-    assert without == gradients_by_torch(elman(), at_.params, at_.batch)[0] != with_masks
-    compare(*(g(made, at_.params, at_.batch, masks)[1] for g in (gradients_by_complex_step, gradients_by_torch)), 1e-13)
+    drawn = [np.random.default_rng(1).integers(0, 2, (3, 5, H)) * 2.0]
+    with_drawn, without = (gradients_by_torch(made, at_.params, at_.batch, m)[0] for m in (drawn, None))
+    assert without == gradients_by_torch(elman(), at_.params, at_.batch)[0] != with_drawn
+    compare(*(g(made, at_.params, at_.batch, drawn)[1] for g in (gradients_by_complex_step, gradients_by_torch)), 1e-13)
 
 
 def test_one_hot_inputs_and_classes() -> None:

@@ -244,7 +244,7 @@ def with_ruff() -> dict[str, str]:
 def test_script_has_only_what_the_spec_uses() -> None:
     plain = render.render(replace(classifier(), data=replace(classifier().data, split=(("train", 1.0),))), classifier_body())
     for word in (
-        "dropout_masks",
+        "set_drawn",
         "penal",
         "limit_norms",
         "lr_scale",
@@ -358,14 +358,14 @@ def dropped(**options: object) -> ModuleType:
     return load(render.render(replace(spec, model=model), replace(elman_body(), text=text)))
 
 
-def test_dropout_masks_depend_on_the_step_alone() -> None:
+def test_draws_depend_on_the_step_alone() -> None:
     script = dropped()
-    (mask,) = script.dropout_masks(3, 10, 50)
+    (mask,) = script.draws(3, 10, 50)
     assert mask.shape == (50, 10, H) and set(np.unique(mask)) == {0.0, 1 / 0.75}
     assert abs(mask.mean() - 1) < 0.05
-    assert (script.dropout_masks(3, 10, 50)[0] == mask).all() and (script.dropout_masks(4, 10, 50)[0] != mask).any()
-    assert (script.dropout_masks(3, 10, 50, seed=1)[0] != mask).any()
-    assert dropped(shared="time").dropout_masks(3, 10, 50)[0].shape == (50, 1, H)
+    assert (script.draws(3, 10, 50)[0] == mask).all() and (script.draws(4, 10, 50)[0] != mask).any()
+    assert (script.draws(3, 10, 50, seed=1)[0] != mask).any()
+    assert dropped(shared="time").draws(3, 10, 50)[0].shape == (50, 1, H)
 
 
 @pytest.mark.parametrize("options", [{}, {"shared": "time"}])

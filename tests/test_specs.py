@@ -25,11 +25,11 @@ from rnnspec.verify.in_torch import gradients_by_torch
 from rnnspec.verify.probe import Probe
 from rnnspec.verify.reference import Reference
 from tests.corpus import FOLDER, LEVELS, SPECS, compiled, model_of, place, script
-from tests.fuzz_models import BETWEEN_LEVELS, TOLERANCE, Masks, Result, forward_agrees, same, uses_dropout
+from tests.fuzz_models import BETWEEN_LEVELS, TOLERANCE, Drawn, Result, forward_agrees, is_random, same
 
 ROOT = FOLDER.parent
 STEP = 3
-"""The training step whose dropout masks are used."""
+"""The training step whose random numbers are used."""
 EVERY_ELEMENT = 100
 """Parameters up to this many numbers get a complex step for each, larger ones `DIRECTIONS` random ones."""
 DIRECTIONS = 4
@@ -41,7 +41,7 @@ TRUNCATED = [name for name in SPECS if compiled(name, 0).spec.train.truncation]
 def test_the_folder_has_specs() -> None:
     assert len(SPECS) >= 9
     assert any(model_of(name).masked for name in SPECS)
-    assert any(uses_dropout(model_of(name)) for name in SPECS)
+    assert any(is_random(model_of(name)) for name in SPECS)
     assert TRUNCATED
 
 
@@ -60,15 +60,15 @@ def directions(model: Model, at: Probe) -> dict[str, Array]:
     return found
 
 
-def masks_of(name: str, at: Probe, step: int) -> Masks:
-    """The dropout masks of a training step, at least one of them with a hole; None for a spec without dropout."""
+def drawn_of(name: str, at: Probe, step: int) -> Drawn:
+    """The random numbers of a training step, at least one of them zero; None for a spec that draws none."""
     model = model_of(name)
-    if not uses_dropout(model):
+    if not is_random(model):
         return None
     batch, steps = at.batch[model.inputs[0].name].shape[:2]
-    masks = list(script(name, 0).dropout_masks(step, steps, batch))
-    assert any((mask == 0).any() for mask in masks)
-    return masks
+    drawn = list(script(name, 0).draws(step, steps, batch))
+    assert any((numbers == 0).any() for numbers in drawn)
+    return drawn
 
 
 def named(result: Result) -> dict[str, Array]:
@@ -101,12 +101,12 @@ def test_gradients_equal_both_references_at_both_levels(name: str) -> None:
     model, at = model_of(name), place(name)
     if model.masked:
         assert len(set(at.batch["length"])) > 1
-    masks, moves = masks_of(name, at, STEP), directions(model, at)
+    drawn, moves = drawn_of(name, at, STEP), directions(model, at)
     results: dict[int, Result] = {
         level: script(name, level).loss_and_gradients(at.params, at.batch, step=STEP) for level in LEVELS
     }
-    by_torch = gradients_by_torch(model, at.params, at.batch, masks)
-    by_complex = derivatives(ComplexStep(model, at.params, at.batch, masks), moves)
+    by_torch = gradients_by_torch(model, at.params, at.batch, drawn)
+    by_complex = derivatives(ComplexStep(model, at.params, at.batch, drawn), moves)
     results_agree(results, by_torch, by_complex, moves)
     assert all(np.any(gradient) for gradient in by_torch[1].values())
 
@@ -120,8 +120,8 @@ def test_loss_and_predictions_without_dropout(name: str) -> None:
 @pytest.mark.parametrize("name", TRUNCATED)
 def test_gradients_of_a_window_that_goes_on(name: str) -> None:
     model, first, second = model_of(name), place(name, 0), place(name, 1)
-    masks, moves = masks_of(name, second, STEP), directions(model, second)
-    before = Reference(model, LIBRARY).run({n: p[None] for n, p in first.params.items()}, first.batch, masks)
+    drawn, moves = drawn_of(name, second, STEP), directions(model, second)
+    before = Reference(model, LIBRARY).run({n: p[None] for n, p in first.params.items()}, first.batch, drawn)
     state = before.state()
     results: dict[int, Result] = {}
     for level in LEVELS:
@@ -130,10 +130,10 @@ def test_gradients_of_a_window_that_goes_on(name: str) -> None:
         module.forward(module.views(first.params), w)
         goes_on = {**second.batch, "fresh": False}
         results[level] = module.loss_and_gradients(first.params, goes_on, step=STEP, state=w)
-    by_torch = gradients_by_torch(model, first.params, second.batch, masks, state)
-    by_complex = derivatives(ComplexStep(model, first.params, second.batch, masks, state), moves)
+    by_torch = gradients_by_torch(model, first.params, second.batch, drawn, state)
+    by_complex = derivatives(ComplexStep(model, first.params, second.batch, drawn, state), moves)
     results_agree(results, by_torch, by_complex, moves)
-    fresh = gradients_by_torch(model, first.params, second.batch, masks)
+    fresh = gradients_by_torch(model, first.params, second.batch, drawn)
     assert fresh[0] != pytest.approx(by_torch[0], rel=1e-6), "the state is not seen at all"
 
 

@@ -61,7 +61,7 @@ def by_hand(script: ModuleType, model: Model) -> dict[str, np.ndarray]:
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.8)
     norms = []
     for step, batch in enumerate(islice(script.batches("train", 7), STEPS), start=1):
-        _, gradients = gradients_by_torch(model, params, batch, script.dropout_masks(step, 5, 4, 7))
+        _, gradients = gradients_by_torch(model, params, batch, script.draws(step, 5, 4, 7))
         norms.append(np.sqrt(sum((g**2).sum() for g in gradients.values())))
         for name, value in params.items():
             value.grad = torch.tensor(gradients[name] * min(1, 0.2 / norms[-1]))

@@ -66,7 +66,7 @@ def gradients_agree(script: ModuleType, model: Model, steps: Sequence[Window], t
         if hasattr(script, "penalise"):
             loss += script.penalise(p, g)
         state = None if at.fresh else state
-        want_loss, want = gradients_by_torch(model, at.params, at.batch, masks(script, at), state)
+        want_loss, want = gradients_by_torch(model, at.params, at.batch, drawn(script, at), state)
         got = {name: g.named[name] for name in script.TRAINED}
         compare({"": np.array(loss), **got}, {"": np.array(want_loss), **want}, tolerance)
         state = left_behind(script, model, at, state)
@@ -75,12 +75,12 @@ def gradients_agree(script: ModuleType, model: Model, steps: Sequence[Window], t
 def left_behind(script: ModuleType, model: Model, at: Window, state: State | None) -> State:
     """The states with which the next window goes on."""
     params = {name: value[None] for name, value in at.params.items()}
-    return Reference(model, LIBRARY).run(params, at.batch, masks(script, at), state).state()
+    return Reference(model, LIBRARY).run(params, at.batch, drawn(script, at), state).state()
 
 
-def masks(script: ModuleType, at: Window) -> list[Any] | None:
-    """The dropout masks of a window."""
-    if not hasattr(script, "dropout_masks"):
-        return None
+def drawn(script: ModuleType, at: Window) -> list[Any]:
+    """The random numbers of a window."""
+    if not hasattr(script, "draws"):
+        return []
     B, T = next(value.shape[:2] for value in at.batch.values() if np.ndim(value) > 1)
-    return list(script.dropout_masks(at.step, T, B))
+    return list(script.draws(at.step, T, B))

@@ -67,13 +67,13 @@ def as_target(item: Item) -> Target:
     return Target(item.name, (item.size,), item.when, "classes" if item.whole else "real", item.span)
 
 
-def check_dropout(draft: Draft, whens: Mapping[str, When]) -> list[Diagnostic]:
-    """Dropout is for values of the data, of which each sequence has its own."""
+def check_random(draft: Draft, whens: Mapping[str, When]) -> list[Diagnostic]:
+    """Random numbers are for values of the data, of which each sequence has its own."""
     problems = []
     for node in walk(draft.expr):
-        if isinstance(node, Call) and node.function == "dropout":
+        if isinstance(node, Call) and node.function in FUNCTIONS and FUNCTIONS[node.function].random:
             reads = [whens.get(n.name, n.when) if isinstance(n, Read) else n.when for n in walk(node) if not n.args]
             if latest(*reads) == "fixed":
-                message = "`dropout` needs a value that depends on the data, not a parameter"
+                message = f"`{node.function}` needs a value that depends on the data, not a parameter"
                 problems.append(draft.scope.problem("E0303", message, written(node)))
     return problems

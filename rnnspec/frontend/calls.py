@@ -31,7 +31,7 @@ class CallReader:
     timed: Callable[[str], bool | None]  # whether a variable changes with time; None if there is none of that name
     constants: Callable[[str, Scope], float | None]
     problems: list[Diagnostic]
-    dropouts: int = 0  # so far in the model
+    places: int = 0  # of random numbers, so far in the model
 
     def read(self, node: CallNode, scope: Scope, place: Place, outermost: bool) -> Arguments | None:
         """The function and its arguments; None after an error was reported."""
@@ -109,9 +109,9 @@ class CallReader:
                 yield option.key, option.default
             else:
                 self.problems.append(_missing(node, row, option, scope))
-        if row.name == "dropout":
-            yield "place", self.dropouts
-            self.dropouts += 1
+        if row.random:
+            yield "place", self.places
+            self.places += 1
 
     def _constant(self, node: Node, option: Option, scope: Scope) -> float | str | None:
         """A number or a text; None after an error was reported."""
@@ -147,8 +147,8 @@ def _meant(name: str, options: Iterable[str]) -> str | None:
 
 
 def _missing(node: CallNode, row: Function, option: Option, scope: Scope) -> Diagnostic:
-    if row.name == "dropout":
-        help = f"write `dropout({node.args[0].span.text}, 0.2)`"
-        return scope.problem("E0605", "`dropout` needs a rate", node.span, help=help)
+    if row.random:
+        values = ", ".join(arg.span.text for arg in node.args)
+        return scope.problem("E0605", f"`{row.name}` needs {option.what}", node.span, help=f"write `{row.name}({values}, 0.2)`")
     help = f"write `{row.signature}`"
     return scope.problem("E0605", f"`{row.name}` needs the argument `{option.name}`", node.name_span, help=help)

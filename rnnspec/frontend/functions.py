@@ -56,6 +56,7 @@ class Function:
     where: tuple[Part, ...] = ("model", "loss")
     of_classes: bool = False  # what is compared with is a class
     ascending: bool = False  # a metric that is better the higher it is
+    random: bool = False  # draws numbers in training: every call has a place of its own
 
     @property
     def signature(self) -> str:
@@ -85,10 +86,7 @@ def _curves() -> Iterator[Function]:
         yield Function(name, ("x",), "same", doc)
 
 
-_DROPOUT = (
-    Option("p", "rate", "a dropout rate", required=True, allowed=FRACTION),
-    Option("shared", "shared", "what a dropout mask is shared over", words=("time",)),
-)
+_SHARED = Option("shared", "shared", "what the random numbers are shared over", words=("time",))
 _CHUNK = (
     Option("i", "part", "the number of a part", required=True, allowed=COUNT, whole=True),
     Option("n", "parts", "the number of parts", required=True, allowed=COUNT, whole=True),
@@ -112,8 +110,16 @@ _ROWS = (
     Function("dot", ("a", "b"), "dot", "the inner product of two vectors"),
     Function("outer", ("a", "b"), "outer", "the matrix of all products: [m], [n] -> [m, n]"),
     Function(
-        "dropout", ("v",), "vector", "in training, zeros with probability p, the rest divided by 1 - p",
-        options=_DROPOUT, where=("model",),
+        "dropout", ("v",), "vector", "in training, zeros with probability p, the rest divided by 1 - p", where=("model",),
+        options=(Option("p", "rate", "a dropout rate", required=True, allowed=FRACTION), _SHARED), random=True,
+    ),
+    Function(
+        "zoneout", ("new", "old"), "same", "in training, old with probability p, else new; else p old + (1 - p) new",
+        options=(Option("p", "rate", "a zoneout rate", required=True, allowed=FRACTION),), where=("model",), random=True,
+    ),
+    Function(
+        "noise", ("v",), "same", "in training, v plus normal random numbers of this standard deviation",
+        options=(Option("std", "std", "the size of noise", required=True), _SHARED), where=("model",), random=True,
     ),
     Function(
         "cross_entropy", _PAIR, "compared", "-log of the softmax of the prediction at the class of the target",
@@ -144,6 +150,7 @@ ALIASES: dict[str, str] = {
     "sigm": "sigmoid", "logistic": "sigmoid", "hadamard": "*", "matmul": "@", "mm": "@", "concatenate": "concat",
     "cat": "concat", "ln": "log", "layernorm": "layer_norm", "softmax_cross_entropy": "cross_entropy", "pow": "**",
     "transpose": ".T", "clip": "minimum(maximum(x, low), high)", "if": "where", "split": "chunk", "sqr": "square",
+    "gaussian_noise": "noise",
 }  # fmt: skip
 """What other systems call it, and what to write here."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rnnspec.diagnostics import Diagnostic, Span, problem
-from rnnspec.frontend.assemble import Assembler, as_input, as_target, check_dropout
+from rnnspec.frontend.assemble import Assembler, as_input, as_target, check_random
 from rnnspec.frontend.cell_definitions import Cell, library, no_equation, read_cells, read_state
 from rnnspec.frontend.encodings import Item
 from rnnspec.frontend.equations import parse_block, parse_value
@@ -124,7 +124,7 @@ class ModelReader:
         self.problems += found
         self.whens = relations(dependencies)
         for draft in self.equations:
-            self.problems += check_dropout(draft, self.whens)
+            self.problems += check_random(draft, self.whens)
         assert self.loss is not None
         if truncation is not None and not found:
             self.problems += check_windows([*self.equations, *self.starts], self.loss, truncation)

@@ -122,7 +122,7 @@ OPS: dict[str, Op] = {
     "mask": Op("data", first, latest, "1 at the valid steps of a sequence, 0 behind its end"),
     "valid": Op("data", first, latest, "the same as a condition", condition=True, silent=True),
     "share": Op("data", first, latest, "what one step (or sequence) weighs in the loss", repeated=True),
-    "dropout": Op("data", first, latest, "0 with the dropout rate p, else 1/(1-p); 1 in evaluation", "place"),
+    "drawn": Op("data", first, latest, "random numbers of a training step; in evaluation their mean", "place"),
     # views
     "rows": Op("view", lambda a, r: (r[1] - r[0], *a[0].shape[1:]), latest, "a range of rows", "(low, high)"),
     "shift": Op("view", first, always("step"), "v[t-k]; further operands: v[0], v[-1] ... (v[T+1] ... for k < 0)", "k"),

@@ -159,12 +159,30 @@ def layer_norm(low: Operands, call: typed.Call) -> int:
     return normed
 
 
+def drawn(low: Operands, call: typed.Call, like: int) -> int:
+    """The random numbers of a call, of the shape of a value."""
+    made, place = low.graph[like], int(str(call.option("place")))
+    return low.graph.leaf("drawn", f"{call.function}_{place}", made.shape, made.time, place)
+
+
 def dropout(low: Operands, call: typed.Call) -> int:
     """Srivastava et al. 2014, inverted: times 0 or 1/(1-p)."""
     (value,) = low.arguments(call)
-    made, place = low.graph[value], int(str(call.option("place")))
-    kept = low.graph.leaf("dropout", f"dropout_{place}", made.shape, made.time, (place, call.option("rate")))
-    return low.graph.emit("mul", value, kept)
+    return low.graph.emit("mul", value, drawn(low, call, value))
+
+
+def zoneout(low: Operands, call: typed.Call) -> int:
+    """Krueger et al. 2017, eq. 4: old where 1 was drawn, new where 0 was."""
+    new, old = low.matched(*low.arguments(call))
+    kept = drawn(low, call, new)
+    rest = low.graph.emit("from_constant", kept, attr=1.0, name=f"{low.graph[kept].name}_rest")
+    return low.graph.emit("add", low.graph.emit("mul", kept, old), low.graph.emit("mul", rest, new))
+
+
+def noise(low: Operands, call: typed.Call) -> int:
+    """Normal random numbers are added."""
+    (value,) = low.arguments(call)
+    return low.graph.emit("add", value, drawn(low, call, value))
 
 
 def cross_entropy(low: Operands, call: typed.Call) -> int:
@@ -211,6 +229,8 @@ FUNCTIONS: dict[str, Rule] = {
     "dot": dot,
     "outer": outer,
     "dropout": dropout,
+    "zoneout": zoneout,
+    "noise": noise,
     "cross_entropy": cross_entropy,
     "mse": mse,
     "mae": mae,

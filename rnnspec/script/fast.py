@@ -233,13 +233,12 @@ class FastPrinter:
         extra = buffer.front + buffer.back
         axes = axes_text(buffer, f"T + {extra}" if extra else "T", self.spec)
         kind = "bool" if buffer.condition else "int" if value.op == "ids" else "dtype"
-        make = "ones" if value.op == "dropout" else "zeros"
         if extra and value.op in DATA:
             return [
-                f"    w.{name}_all = np.{make}({axes}, {kind})",
+                f"    w.{name}_all = np.zeros({axes}, {kind})",
                 f"    w.{name} = w.{name}_all[{buffer.front} : {buffer.front} + T]",
             ]
-        return [f"    w.{name} = np.{make}({axes}, {kind})"]
+        return [f"    w.{name} = np.zeros({axes}, {kind})"]
 
 
 def axes_text(buffer: Buffer, time: str, spec: Spec) -> str:

@@ -240,7 +240,7 @@ class TextbookPrinter:
         if any(self.program.leaves("share")):
             lines.append(f"    w.share = {'np.zeros((T, 1, B), dtype)' if self.steps.share_of_step else '1.0'}")
         for value in self.values.values():
-            stored = value.op in ("input", "ids", "dropout") or value.id in self.arrays
+            stored = value.op in ("input", "ids", "drawn") or value.id in self.arrays
             lines += self._array(value) if stored else []
         return "\n".join([*lines, "    return w"])
 
@@ -249,12 +249,11 @@ class TextbookPrinter:
         time = ["T" + (f" + {lead + lag}" if lead + lag else "")] if value.time == "step" else []
         axes = ", ".join([*time, *shape_text(value.shape, self.sizes), "B"])
         axes = f"({axes}{',' if ',' not in axes else ''})"
-        make = "ones" if value.op == "dropout" else "zeros"
         kind = "int" if value.op == "ids" else "bool" if self.steps.is_condition(value) else "dtype"
         name = self.names[value.id]
         if value.op in DATA and lead + lag:
-            return [f"    w.{name}_all = np.{make}({axes}, {kind})", f"    w.{name} = w.{name}_all[:T]"]
-        return [f"    w.{name} = np.{make}({axes}, {kind})"]
+            return [f"    w.{name}_all = np.zeros({axes}, {kind})", f"    w.{name} = w.{name}_all[:T]"]
+        return [f"    w.{name} = np.zeros({axes}, {kind})"]
 
 
 def _indented(lines: Iterable[str]) -> list[str]:

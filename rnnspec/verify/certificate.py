@@ -29,7 +29,7 @@ SAMPLES = 16
 
 
 class Script(Protocol):
-    """What a generated script must offer to be verified; `dropout_masks(step, T, B)` too if it drops out."""
+    """What a generated script must offer to be verified; `draws(step, T, B)` too if it draws."""
 
     def loss_and_gradients(
         self, params: dict[str, Array], batch: dict[str, Array], step: int | None = None
@@ -61,7 +61,7 @@ class Certificate:
     batch: int
     lengths: tuple[int, ...]  # of the sequences, where they differ
     seed: int
-    dropout: bool  # checked with the dropout masks of a training step
+    drawn: bool  # checked with the random numbers of a training step
     versions: tuple[tuple[str, str], ...]
 
     @property
@@ -104,22 +104,24 @@ def verify(
     """
     steps = max(T, longest_lag(spec.model) + 2)
     at = probe(spec.model, seed, steps, B)
-    dropout = hasattr(script, "dropout_masks")
-    masks = script.dropout_masks(1, steps, B) if dropout else None  # type: ignore[attr-defined]
-    got = script.loss_and_gradients(at.params, at.batch, step=1 if dropout else None)
+    draws = getattr(script, "draws", None)
+    drawn = draws(1, steps, B) if draws else []
+    got = script.loss_and_gradients(at.params, at.batch, step=1)
     checks: list[Check] = []
     for reference in against:
-        checks += _REFERENCES[reference](spec.model, at, masks, got, quick)
+        checks += _REFERENCES[reference](spec.model, at, drawn, got, quick)
     lengths = tuple(int(n) for n in at.batch["length"]) if spec.model.masked else ()
-    return Certificate(spec.name, spec.digest, tuple(checks), steps, B, lengths, seed, dropout, _versions("torch" in against))
+    return Certificate(
+        spec.name, spec.digest, tuple(checks), steps, B, lengths, seed, bool(draws), _versions("torch" in against)
+    )
 
 
-Masks = Sequence[Array] | None
+Drawn = Sequence[Array] | None
 Got = tuple[float, dict[str, Array]]
 
 
-def _by_complex_step(model: Model, at: Probe, masks: Masks, got: Got, quick: bool) -> list[Check]:
-    reference = ComplexStep(model, at.params, at.batch, masks)
+def _by_complex_step(model: Model, at: Probe, drawn: Drawn, got: Got, quick: bool) -> list[Check]:
+    reference = ComplexStep(model, at.params, at.batch, drawn)
     random = np.random.Generator(np.random.Philox(len(at.params)))
     checks = [_value("complex-step", got[0], reference.loss), *_names("complex-step", model, got)]
     for info in _trainable(model):
@@ -154,15 +156,15 @@ def _parameter(
     return checks
 
 
-def _by_torch(model: Model, at: Probe, masks: Masks, got: Got, quick: bool) -> list[Check]:
+def _by_torch(model: Model, at: Probe, drawn: Drawn, got: Got, quick: bool) -> list[Check]:
     from rnnspec.verify.in_torch import gradients_by_torch
 
-    loss, want = gradients_by_torch(model, at.params, at.batch, masks)
+    loss, want = gradients_by_torch(model, at.params, at.batch, drawn)
     checks = [_value("torch", got[0], loss), *_names("torch", model, got)]
     return checks + [_measured("torch", "every element", n, got[1][n], want[n]) for n in want if n in got[1]]
 
 
-_REFERENCES: dict[str, Callable[[Model, Probe, Masks, Got, bool], list[Check]]] = {
+_REFERENCES: dict[str, Callable[[Model, Probe, Drawn, Got, bool], list[Check]]] = {
     "complex-step": _by_complex_step,
     "torch": _by_torch,
 }

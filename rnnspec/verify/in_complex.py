@@ -158,11 +158,11 @@ class ComplexStep:
         model: Model,
         params: Mapping[str, Array],
         batch: Mapping[str, Any],
-        masks: Sequence[Array] | None = None,
+        drawn: Sequence[Array] | None = None,
         state: State | None = None,
     ) -> None:
         self.reference = Reference(model, LIBRARY)
-        self.params, self.batch, self.masks, self.state = params, batch, masks, state
+        self.params, self.batch, self.drawn, self.state = params, batch, drawn, state
         self.loss = float(self._parts({}, 1).sum())
 
     def derivatives(self, name: str, moves: Array) -> Array:
@@ -191,8 +191,8 @@ class ComplexStep:
     def _parts(self, moved: Mapping[str, Array], copies: int) -> Array:
         params = {name: value[None] for name, value in self.params.items()}
         batch, state = _repeated(self.batch, copies), _repeated(self.state or {}, copies)
-        masks = None if self.masks is None else [np.concatenate([mask] * copies) for mask in self.masks]
-        run = self.reference.run({**params, **moved}, batch, masks, state)
+        drawn = None if self.drawn is None else [np.concatenate([numbers] * copies) for numbers in self.drawn]
+        run = self.reference.run({**params, **moved}, batch, drawn, state)
         return np.asarray(run.loss_parts())
 
     def _sequences(self) -> int:
@@ -209,10 +209,10 @@ def trainable(model: Model) -> Iterator[str]:
 
 
 def gradients_by_complex_step(
-    model: Model, params: Mapping[str, Array], batch: Mapping[str, Any], masks: Sequence[Array] | None = None
+    model: Model, params: Mapping[str, Array], batch: Mapping[str, Any], drawn: Sequence[Array] | None = None
 ) -> tuple[float, dict[str, Array]]:
     """The loss, and its derivative by every element of every trainable parameter."""
-    by_step = ComplexStep(model, params, batch, masks)
+    by_step = ComplexStep(model, params, batch, drawn)
     return by_step.loss, {name: by_step.gradient(name) for name in trainable(model)}
 
 
@@ -221,8 +221,8 @@ def directional_by_complex_step(
     params: Mapping[str, Array],
     batch: Mapping[str, Any],
     directions: Mapping[str, Array],
-    masks: Sequence[Array] | None = None,
+    drawn: Sequence[Array] | None = None,
 ) -> tuple[float, dict[str, Array]]:
     """The loss, and its derivatives along `directions`: name -> (number of directions, *shape), for big models."""
-    by_step = ComplexStep(model, params, batch, masks)
+    by_step = ComplexStep(model, params, batch, drawn)
     return by_step.loss, {name: by_step.derivatives(name, moves) for name, moves in directions.items()}

@@ -96,7 +96,7 @@ def gradients_by_torch(
     model: Model,
     params: Mapping[str, Any],
     batch: Mapping[str, Any],
-    masks: Sequence[Any] | None = None,
+    drawn: Sequence[Any] | None = None,
     state: State | None = None,
 ) -> tuple[float, dict[str, Any]]:
     """The loss, and its gradient by every trainable parameter, as NumPy arrays of float64."""
@@ -105,7 +105,7 @@ def gradients_by_torch(
     for name in names:
         leaves[name].requires_grad_()
     rows = {name: leaf[None] for name, leaf in leaves.items()}
-    loss = Reference(model, LIBRARY).run(rows, batch, masks, state).loss_parts().sum()
+    loss = Reference(model, LIBRARY).run(rows, batch, drawn, state).loss_parts().sum()
     if loss.requires_grad:
         loss.backward()
     found = {name: leaves[name].grad for name in names}

@@ -31,6 +31,15 @@ ALIGNED = frozenset(
 """Functions where a plain number may stand beside a vector or a matrix."""
 
 
+Applied = Callable[..., Array]
+DRAWN: dict[str, tuple[Callable[[Call], float], Applied]] = {
+    "dropout": (lambda call: 1.0, lambda drawn, v: v * drawn),
+    "zoneout": (lambda call: float(str(call.option("rate"))), lambda drawn, new, old: new + drawn * (old - new)),
+    "noise": (lambda call: 0.0, lambda drawn, v: v + drawn),
+}
+"""Functions with random numbers: what evaluation takes instead, and what is done with them."""
+
+
 @dataclass(frozen=True)
 class Library:
     """What a reference needs of an array library: how to make an array, and a row for each function."""
@@ -52,16 +61,16 @@ class Reference:
         self,
         params: Mapping[str, Array],
         batch: Mapping[str, Any],
-        masks: Sequence[np.ndarray] | None = None,
+        drawn: Sequence[np.ndarray] | None = None,
         state: State | None = None,
     ) -> Run:
         """Compute all equations for one batch.
 
         `params` are arrays of the library with a batch axis in front (normally of size 1); `batch` has the layout that
-        generated scripts read; `masks` are the dropout masks by place, (batch, time, size), None for evaluation;
+        generated scripts read; `drawn` are random numbers by place, (batch, time, size), None for evaluation;
         `state` is what the window before left behind, see `Run.state`.
         """
-        run = Run(self, params, batch, masks)
+        run = Run(self, params, batch, drawn)
         for name, steps in (state or {}).items():
             for back in range(steps.shape[1]):
                 run.steps.setdefault(name, {})[-back] = self.library.array(steps[:, -1 - back])
@@ -78,9 +87,9 @@ class Run:
         reference: Reference,
         params: Mapping[str, Array],
         batch: Mapping[str, Any],
-        masks: Sequence[np.ndarray] | None,
+        drawn: Sequence[np.ndarray] | None,
     ) -> None:
-        self.model, self.starts, self.masks = reference.model, reference.starts, masks
+        self.model, self.starts, self.drawn = reference.model, reference.starts, drawn
         self.array, self.functions = reference.library.array, reference.library.functions
         self.steps: dict[str, dict[int, Array]] = {}
         self.once: dict[str, Array] = dict(params)
@@ -135,8 +144,8 @@ class Run:
                 return self._call(node, step)
 
     def _call(self, node: Call, step: int) -> Array:
-        if node.function == "dropout":
-            return self._dropout(node, step)
+        if node.function in DRAWN:
+            return self._with_drawn(node, step)
         if node.function == "pow":
             base, exponent = node.args
             assert isinstance(exponent, Number)
@@ -146,14 +155,16 @@ class Run:
             args = _aligned(args)
         return self.functions[node.function](*args, **dict(node.options))
 
-    def _dropout(self, node: Call, step: int) -> Array:
-        value = self.value(node.args[0], step)
-        if self.masks is None:
-            return value
-        mask = self.masks[int(str(node.option("place")))]
-        shared = mask.shape[1] == 1 or node.when != "step"
-        at_step = mask[:, 0 if shared else step - 1]
-        return value * self.array(at_step.reshape(self.batch, *node.shape))
+    def _with_drawn(self, node: Call, step: int) -> Array:
+        """A function of its values and of what was drawn for its place."""
+        mean, applied = DRAWN[node.function]
+        values = _aligned([self.value(arg, step) for arg in node.args])
+        if self.drawn is None:
+            return applied(mean(node), *values)
+        numbers = self.drawn[int(str(node.option("place")))]
+        shared = numbers.shape[1] == 1 or node.when != "step"
+        at_step = numbers[:, 0 if shared else step - 1]
+        return applied(self.array(at_step.reshape(self.batch, *node.shape)), *values)
 
     def _earlier(self, name: str, step: int) -> Array:
         """A value at this step or before the first one, where it has its start value or zero."""

@@ -10,15 +10,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rnnspec.frontend.typed import Spec
+from rnnspec.passes.functions import FUNCTIONS, Rule
 from rnnspec.script import expressions, optimizers, render, view_border
 from rnnspec.script.calls import CALLS
 from rnnspec.script.code import Code
+from rnnspec.script.draws import DRAWS, Draw
 from rnnspec.script.fast import FastPrinter
 from rnnspec.script.optimizers import CLIPS, OPTIMIZERS, SCHEDULES
 from rnnspec.script.steps import SPECIAL, Steps
 from rnnspec.script.textbook import TextbookPrinter
 from rnnspec.script.view_update import PENALTIES
-from tests import test_optimizers, test_script_frame, test_training_step
+from tests import test_draws, test_optimizers, test_script_frame, test_training_step
 from tests.faults.planting import Check, Fault, Plant, attribute, instead, lines, models, row, text, windows
 
 
@@ -40,6 +42,16 @@ def replaced(old: str, new: str) -> Callable[[Any], Any]:
 def next_step(attr: int) -> int:
     """One step further from the start."""
     return attr + (1 if attr > 0 else -1)
+
+
+def swapped(right: Rule) -> Rule:
+    """The first two arguments in the other order."""
+    return lambda low, call: right(low, replace(call, args=(call.args[1], call.args[0])))
+
+
+def never_kept(right: Draw) -> Draw:
+    """Zero in evaluation instead of the rate."""
+    return replace(right, mean="0")
 
 
 def not_cleared(found: list[str]) -> list[str]:
@@ -131,7 +143,9 @@ def optimizer(case: str) -> list[Check]:
     return [partial(test_optimizers.test_optimizer_equals_torch, case)]
 
 
-MASKS = [test_script_frame.test_dropout_masks_depend_on_the_step_alone]
+FORMULA = [partial(test_draws.formula_agrees, 1)]
+NUMBERS = [test_draws.numbers_are_right]
+DRAWN = [test_script_frame.test_draws_depend_on_the_step_alone]
 SCHEDULE = [partial(test_optimizers.test_schedule, "cosine")]
 BY_HAND = [step_by_hand]
 START = in_code("change *= lr * root / (1 - {beta1}**step)", "change *= lr * root")
@@ -168,7 +182,14 @@ TRAINING = [
     Fault("the learning rate is one step late", row(SCHEDULES, "exponential", text("(step - 1)", "step")), BY_HAND),
     Fault("half the gradient of l2", row(PENALTIES, "l2", in_penalty("    scratch *= 2\n", "")), models(0)),
     Fault("the gradient of l1 is lost", row(PENALTIES, "l1", in_penalty("g.vector += scratch", "pass")), BY_HAND),
-    Fault("dropout is not scaled", in_script(" / (1 - rate)", ""), MASKS),
-    Fault("the same mask at every step", in_script('"dropout", step, place', '"dropout", 0, place'), MASKS),
+    Fault("zoneout keeps the new value", row(FUNCTIONS, "zoneout", swapped), FORMULA),
+    Fault("evaluation never keeps the old value", row(DRAWS, "zoneout", never_kept), FORMULA),
+    Fault("noise is twice as large", in_script("return std * generator", "return 2 * std * generator"), NUMBERS),
+    Fault("dropout is not scaled", in_script(" / (1 - p)", ""), DRAWN),
+    Fault(
+        "the same dropout at every step",
+        in_script('"draws", step, place).random(shape, np.float32) >=', '"draws", 0, place).random(shape, np.float32) >='),
+        DRAWN,
+    ),
 ]
 FAULTS = [*STEPS, *WINDOWS, *TRAINING]

@@ -1,0 +1,92 @@
+"""Functions of the language that draw random numbers while training: one row each, how and what evaluation takes instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from rnnspec.frontend.typed import Call, Model, walk
+from rnnspec.script.code import Code, literal
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The option of the call that its numbers depend on, the function that draws them, and their mean, `{0}` the option."""
+
+    option: str
+    function: str
+    mean: str
+
+
+DRAWS: dict[str, Draw] = {
+    "dropout": Draw(
+        "rate",
+        '''
+def dropout(place, p, *shape):
+    """0 with probability p, else 1 / (1 - p)."""
+    return (generator(seed, "draws", step, place).random(shape, np.float32) >= p) / (1 - p)
+''',
+        "1",
+    ),
+    "zoneout": Draw(
+        "rate",
+        '''
+def zoneout(place, p, *shape):
+    """1 with probability p, where the old value is kept, else 0."""
+    return (generator(seed, "draws", step, place).random(shape, np.float32) < p) * 1.0
+''',
+        "{0}",
+    ),
+    "noise": Draw(
+        "std",
+        '''
+def noise(place, std, *shape):
+    """Normal random numbers."""
+    return std * generator(seed, "draws", step, place).standard_normal(shape, np.float32)
+''',
+        "0",
+    ),
+}
+
+Place = tuple[int, Call]
+
+
+def places(model: Model) -> list[Place]:
+    """Every call that draws, by its place."""
+    nodes = (node for equation in model.equations for node in walk(equation.expr))
+    found = {cast(int, n.option("place")): n for n in nodes if isinstance(n, Call) and n.function in DRAWS}
+    return sorted(found.items())
+
+
+def attribute(place: Place) -> str:
+    """Where the numbers of a place are stored."""
+    return f"{place[1].function}_{place[0]}"
+
+
+def drawing_functions(found: list[Place]) -> Code:
+    """How to draw for these places."""
+    return Code("\n\n".join(dict.fromkeys(DRAWS[call.function].function.strip("\n") for _, call in found)))
+
+
+def drawn(found: list[Place]) -> Code:
+    """A list with the numbers of all places, (batch, time, feature ...)."""
+    calls = []
+    for place, call in found:
+        steps = "T" if call.when == "step" and not dict(call.options).get("shared") else "1"
+        shape = ", ".join(["B" if call.when != "fixed" else "1", steps, *map(str, call.shape or (1,))])
+        calls.append(f"    {call.function}({place}, {_number(call)}, {shape}),")
+    return Code("\n".join(["[", *calls, "]"]))
+
+
+def set_drawn(found: list[Place]) -> Iterator[str]:
+    """The numbers of each place brought to storage; their mean where nothing was drawn."""
+    for place, call in found:
+        part = {"step": f"drawn[{place}]", "sequence": f"drawn[{place}][:, 0]", "fixed": f"drawn[{place}][0, 0]"}[call.when]
+        value = part if call.when == "fixed" else f"np.moveaxis({part}, 0, -1)"
+        mean = DRAWS[call.function].mean.format(_number(call))
+        yield f"w.{attribute((place, call))}[...] = {mean} if drawn is None else {value}"
+
+
+def _number(call: Call) -> Code:
+    return literal(call.option(DRAWS[call.function].option))

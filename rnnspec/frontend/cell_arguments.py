@@ -31,7 +31,7 @@ class CellArgument:
     default: float | None = None
 
     def __str__(self) -> str:
-        return self.name if self.default is None else f"{self.name}={self.default:.15g}"
+        return self.name if self.default is None else f"{self.name}={self.default}"
 
 
 @dataclass

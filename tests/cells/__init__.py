@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.cells import classic, memories, modern
+from tests.cells import classic, gated, memories, modern
 from tests.cells.harness import Row
 
-ROWS: tuple[Row, ...] = (*classic.ROWS, *modern.ROWS, *memories.ROWS)
+ROWS: tuple[Row, ...] = (*classic.ROWS, *gated.ROWS, *modern.ROWS, *memories.ROWS)

@@ -1,4 +1,4 @@
-"""Recurrent networks without gates, and the three cells that torch has."""
+"""Recurrent networks without gates, and the cells that torch has."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from tests.cells.harness import Row
+from tests.cells.harness import UNITS, Row
 
 GATES = {"RNN": "h", "LSTM": "ifzo", "GRU": "rzn"}
 """The gates in the order in which torch stacks them."""
@@ -40,4 +40,48 @@ def torch_gru(p: SimpleNamespace, x: Tensor, units: int) -> Iterable[Tensor]:
     return in_torch(torch.nn.GRU(x.shape[1], units, dtype=x.dtype), p, x)
 
 
-ROWS = (Row("rnn", torch_rnn), Row("lstm", torch_lstm), Row("gru", torch_gru))
+def torch_relu(p: SimpleNamespace, x: Tensor, units: int) -> Iterable[Tensor]:
+    return in_torch(torch.nn.RNN(x.shape[1], units, nonlinearity="relu", dtype=x.dtype), p, x)
+
+
+def torch_projection(p: SimpleNamespace, x: Tensor, units: int, projection: int) -> Iterable[Tensor]:
+    return in_torch(torch.nn.LSTM(x.shape[1], units, proj_size=projection, dtype=x.dtype), p, x)
+
+
+def jordan(p: SimpleNamespace, x: Tensor, units: int, outputs: int) -> Iterable[Tensor]:
+    """Jordan 1986, with a linear output."""
+    y = torch.zeros(outputs, dtype=x.dtype)
+    for u in x:
+        y = p.W_y @ torch.tanh(p.W_h @ u + p.U_h @ y + p.b_h) + p.b_y
+        yield y
+
+
+def li(p: SimpleNamespace, x: Tensor, units: int) -> Iterable[Tensor]:
+    """Li et al. 2018, section 3."""
+    h = torch.zeros(units, dtype=x.dtype)
+    for u in x:
+        h = torch.relu(p.W_h @ u + p.u_h * h + p.b_h)
+        yield h
+
+
+def mikolov(p: SimpleNamespace, x: Tensor, units: int, context: int, alpha: float = 0.95) -> Iterable[Tensor]:
+    """Mikolov et al. 2014, equations 3 and 4: s and h, one after the other as [h, s]."""
+    h, s = torch.zeros(units, dtype=x.dtype), torch.zeros(context, dtype=x.dtype)
+    for u in x:
+        s = (1 - alpha) * (p.W_s @ u) + alpha * s  # 3
+        h = torch.sigmoid(p.P @ s + p.W_h @ u + p.U_h @ h)  # 4
+        yield torch.cat([h, s])
+
+
+ROWS = (
+    Row("rnn", torch_rnn),
+    Row("lstm", torch_lstm),
+    Row("gru", torch_gru),
+    Row("rnn_relu", torch_relu),
+    Row("lstm_projection", torch_projection, {"units": UNITS, "projection": 2}),
+    Row("jordan", jordan, {"units": UNITS, "outputs": 2}),
+    Row("irnn", torch_relu),
+    Row("indrnn", li),
+    Row("scrn", mikolov, {"units": UNITS, "context": 2}),
+    Row("scrn", mikolov, {"units": UNITS, "context": 2, "alpha": 0.7}),
+)

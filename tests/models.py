@@ -90,7 +90,7 @@ class Builder:
         target, loss = self._loss()
         self.random.shuffle(self.lines)
         lines, starts = tuple(self.lines), tuple(self.starts)
-        return Sketch(tuple(self.inputs), target, self._used_parameters(), lines, starts, loss, self.masked)
+        return Sketch(tuple(self.inputs), target, self._used_parameters(loss), lines, starts, loss, self.masked)
 
     # What the model reads from the data
 
@@ -238,9 +238,11 @@ class Builder:
             loss: Expr = call("cross_entropy", y, wanted)
         else:
             off = call("sub", y, wanted)
+            variance = self.random.choice([add(0.3, call("square", y)), call("exp", self._parameter("b", (size,)))])
             loss = self.random.choice(
                 [call("mse", y, wanted), call("mse", y, wanted), call("dot", off, off), call("sum", call("abs", off))]
-                + [call("mean", call("softplus", mul(y, wanted)))]
+                + [call("mean", call("softplus", mul(y, wanted))), call("huber", y, wanted, delta=0.7)]
+                + [call("bce", y, wanted), call("poisson_nll", tanh(y), wanted), call("gaussian_nll", y, wanted, variance)]
             )
         if self.random.random() < 0.2:
             loss = add(mul(0.5, loss), mul(0.1, call("sum", call("square", y))))
@@ -285,9 +287,9 @@ class Builder:
         self.parameters[name] = ParameterInfo(name, shape, Setting("normal", (("std", 0.1),)))
         return Parameter(name, shape)
 
-    def _used_parameters(self) -> tuple[ParameterInfo, ...]:
-        """What the lines read, some of it with penalties or fixed."""
-        trees = [*(_tree(line) for line in self.lines), *(start.expr for start in self.starts)]
+    def _used_parameters(self, loss: Expr) -> tuple[ParameterInfo, ...]:
+        """What the lines and the loss read, some of it with penalties or fixed."""
+        trees = [*(_tree(line) for line in self.lines), *(start.expr for start in self.starts), loss]
         nodes = [node for tree in trees for node in walk(tree)]
         found = []
         for name in dict.fromkeys(node.name for node in nodes if isinstance(node, Parameter)):

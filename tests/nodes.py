@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from rnnspec.frontend.functions import FUNCTIONS
 from rnnspec.frontend.typed import Call, Expr, Number, Shape, latest
 
-NUMBERS = frozenset(("sum", "mean", "dot", "mse", "mae", "cross_entropy"))
+NUMBERS = frozenset(["sum", "mean", "dot", *(row.name for row in FUNCTIONS.values() if row.rule == "compared")])
 
 
 def call(function: str, *args: Expr | float, **options: object) -> Call:
-    """`function` applied to values (plain numbers allowed) with the shape that the language gives the result."""
+    """`function` applied to values (plain numbers allowed) with the shape that the language gives the result.
+
+    Options that are not given have their defaults.
+    """
+    row = FUNCTIONS.get(function)
+    defaults = {option.key: option.default for option in row.options if not option.required} if row else {}
+    options = defaults | options
     nodes = tuple(Number(float(arg)) if isinstance(arg, (int, float)) else arg for arg in args)
     shape = _shape(function, [node.shape for node in nodes], options)
     return Call(function, nodes, shape, latest(*(node.when for node in nodes)), tuple(options.items()))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from rnnspec.frontend.functions import FUNCTIONS
 from rnnspec.frontend.typed import (
     Call,
     Equation,
@@ -130,15 +132,9 @@ def _call(expr: Call) -> str:
         return f"({'-' if expr.function == 'neg' else 'not '}{args[0]})"
     if expr.function == "transpose":
         return f"{args[0]}.T"
-    if expr.function == "chunk":
-        args += [str(expr.option("part")), str(expr.option("parts"))]
-    options = dict(expr.options)
-    if "place" in options:
-        args += [str(options[name]) for name in ("rate", "std") if name in options] + ['shared="time"'] * bool(
-            options.get("shared")
-        )
-    if expr.function == "layer_norm" and expr.option("eps") != 1e-5:
-        args.append(f"eps={expr.option('eps')!r}")
+    row = FUNCTIONS[expr.function]
+    given = [(option.name, expr.option(option.key)) for option in row.options if expr.option(option.key) != option.default]
+    args += [f"{name}={json.dumps(value)}" for name, value in given]
     return f"{expr.function}({', '.join(args)})"
 
 

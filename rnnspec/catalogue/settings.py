@@ -48,8 +48,8 @@ SETTINGS: dict[str, Entry] = {
         right="loss: cross_entropy(y[t], target[t])",
     ),
     "E0608": Entry(
-        "softmax would be applied twice",
-        "`cross_entropy` takes the values before softmax, which is exact where probabilities are tiny.",
+        "a loss would apply a function for the second time",
+        "`cross_entropy` takes the values before softmax, `bce` those before sigmoid: so they are exact for tiny probabilities.",
         wrong="loss: cross_entropy(softmax(y[t]), target[t])",
         right="loss: cross_entropy(y[t], target[t])",
     ),

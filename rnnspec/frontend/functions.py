@@ -12,7 +12,7 @@ Rule = Literal["same", "vector", "number", "dot", "outer", "concat", "chunk", "w
 """How the shape of a result follows from the shapes of the values; each has a method in `shape_rules`.
 
 same: equal shapes, or one side a plain number. vector: the same, and the first value is a vector. compared: a prediction and a
-target of equal shape give a number.
+target of equal shape (and a variance, where there is one) give a number.
 """
 
 Part = Literal["model", "loss", "metric"]
@@ -55,6 +55,7 @@ class Function:
     variadic: bool = False
     where: tuple[Part, ...] = ("model", "loss")
     of_classes: bool = False  # what is compared with is a class
+    applies: str = ""  # the function that a loss applies to the prediction itself
     ascending: bool = False  # a metric that is better the higher it is
     random: bool = False  # draws numbers in training: every call has a place of its own
 
@@ -123,15 +124,32 @@ _ROWS = (
     ),
     Function(
         "cross_entropy", _PAIR, "compared", "-log of the softmax of the prediction at the class of the target",
-        where=("loss", "metric"), of_classes=True,
+        where=("loss", "metric"), of_classes=True, applies="softmax",
     ),
     Function("mse", _PAIR, "compared", "mean of the squared differences", where=("loss", "metric")),
     Function("mae", _PAIR, "compared", "mean of the absolute differences", where=("loss", "metric")),
     Function(
+        "huber", _PAIR, "compared", "mean of d * d / 2 for a difference d up to delta, and of delta * (abs(d) - delta / 2)",
+        options=(Option("delta", "delta", "`delta`", default=1.0, allowed=POSITIVE),), where=("loss",),
+    ),
+    Function(
+        "bce", ("scores", "target"), "compared", "binary cross-entropy of sigmoid(scores) and targets from 0 to 1, mean of all",
+        where=("loss",), applies="sigmoid",
+    ),
+    Function(
+        "poisson_nll", ("log_rate", "target"), "compared", "mean of exp(log_rate) - target * log_rate, for counts",
+        where=("loss",), applies="exp",
+    ),
+    Function(
+        "gaussian_nll", ("mean", "target", "variance"), "compared",
+        "mean of (log(variance) + (mean - target)**2 / variance) / 2; the variance counts as eps at least",
+        options=(Option("eps", "eps", "`eps`", default=1e-6, allowed=POSITIVE),), where=("loss",),
+    ),
+    Function(
         "accuracy", _PAIR, "compared", "share of the steps whose largest prediction is right",
         where=("metric",), of_classes=True, ascending=True,
     ),
-    Function("perplexity", _PAIR, "compared", "exp of the mean cross-entropy", where=("metric",), of_classes=True),
+    Function("perplexity", _PAIR, "compared", "exp of the mean cross-entropy", where=("metric",), of_classes=True, applies="softmax"),
 )  # fmt: skip
 
 FUNCTIONS: dict[str, Function] = {row.name: row for row in _ROWS}

@@ -12,13 +12,13 @@ from rnnspec.frontend.shape_rules import written
 from rnnspec.frontend.typed import Call, Expr, Last, Read, walk
 
 
-def check_comparisons(draft: Draft, targets: Mapping[str, Item]) -> Iterator[Diagnostic]:
+def check_comparisons(draft: Draft, targets: Mapping[str, Item], equations: Mapping[str, Draft]) -> Iterator[Diagnostic]:
     """What is wrong with the comparisons in a loss or a metric."""
     compared = [node for node in walk(draft.expr) if isinstance(node, Call) and _compares(node)]
     in_place = {id(call.args[1]) for call in compared}
     in_order = True
     for call in compared:
-        found = _wrong(call, targets)
+        found = _wrong(call, targets) or _applied_twice(call, equations)
         in_order = in_order and found is None
         if found is not None:
             yield found
@@ -35,14 +35,14 @@ def _compares(call: Call) -> bool:
 
 def _wrong(call: Call, targets: Mapping[str, Item]) -> Diagnostic | None:
     """What is wrong with one comparison."""
-    prediction, target = call.args
+    prediction, target = call.args[:2]
     name, p, q = call.function, written(prediction), written(target)
     if _target(prediction, targets):
         message = f"the arguments of `{name}` are in the wrong order"
         return problem("E0607", message, p, "this is a target", help=f"write `{name}({q.text}, {p.text})`")
     item = _target(target, targets)
     if FUNCTIONS[name].of_classes:
-        found = _wrong_classes(name, item, prediction, target)
+        found = _wrong_classes(name, item, target)
     elif item is not None and item.whole:
         message = f"`{name}` needs numbers, but `{item.name}` holds classes"
         found = problem("E0607", message, q, help="use `cross_entropy`")
@@ -53,7 +53,7 @@ def _wrong(call: Call, targets: Mapping[str, Item]) -> Diagnostic | None:
     return found
 
 
-def _wrong_classes(name: str, item: Item | None, prediction: Expr, target: Expr) -> Diagnostic | None:
+def _wrong_classes(name: str, item: Item | None, target: Expr) -> Diagnostic | None:
     span = written(target)
     if item is None:
         return problem("E0607", f"the second argument of `{name}` must be a target", span)
@@ -63,12 +63,23 @@ def _wrong_classes(name: str, item: Item | None, prediction: Expr, target: Expr)
     if not isinstance(target, Read) or target.lag:
         message = f"classes are compared step by step: `{item.name}` needs the index `[t]`"
         return problem("E0607", message, span, help=f"write `{item.name}[t]`")
-    if isinstance(prediction, Call) and prediction.function == "softmax":
-        inner = written(prediction.args[0]).text
-        help = f"write `{name}({inner}, {span.text})`"
-        label = "this would apply it twice"
-        return problem("E0608", f"`{name}` applies softmax itself", written(prediction), label, help=help)
     return None
+
+
+def _applied_twice(call: Call, equations: Mapping[str, Draft]) -> Diagnostic | None:
+    """A prediction that is a softmax already, in a loss that takes the softmax of it."""
+    prediction, target = call.args[:2]
+    applies = FUNCTIONS[call.function].applies
+    named = isinstance(prediction, Read | Last) and prediction.name in equations
+    made = equations[prediction.name].expr if isinstance(prediction, Read | Last) and named else prediction
+    if not isinstance(made, Call) or made.function != applies:
+        return None
+    inner = written(made.args[0]).text
+    help = f"write `{call.function}({inner}, {written(target).text})`"
+    if isinstance(prediction, Read | Last):
+        help = f"write `{written(prediction).text} = {inner}`"
+    message, label = f"`{call.function}` applies {applies} itself", "this would apply it twice"
+    return problem("E0608", message, written(made), label, help=help)
 
 
 def _different_times(prediction: Expr, item: Item, span: Span) -> Diagnostic:

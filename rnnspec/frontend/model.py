@@ -136,9 +136,10 @@ class ModelReader:
         items = {item.name: item for item in self.items}
         targets = {name: item for name, item in items.items() if item.section == "targets"}
         self.problems += check_loss(self.loss)
-        self.problems += check_comparisons(self.loss, targets)
+        equations = {draft.name: draft for draft in self.equations}
+        self.problems += check_comparisons(self.loss, targets, equations)
         for metric in self.metrics:
-            self.problems += [*check_comparisons(metric, targets), *check_metric(metric, items)]
+            self.problems += [*check_comparisons(metric, targets, equations), *check_metric(metric, items)]
 
     # ---- shapes
     def solve_shapes(self) -> None:

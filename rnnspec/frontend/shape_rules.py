@@ -157,11 +157,13 @@ def on_vector(case: Case, guess: bool) -> Outcome:
 
 
 def compared(case: Case, guess: bool) -> Outcome:
-    """A prediction and a target of equal shape give a number."""
-    prediction, target = case.args
-    if prediction.rank is None and not guess:
+    """A prediction and a target of equal shape give a number; so does a variance beside them."""
+    prediction, target, *variance = case.args
+    if any(form.rank is None for form in (prediction, *variance)) and not guess:
         return Outcome.STUCK
     case.agree(prediction, target, "the prediction is {a} but the target is {b}")
+    for form in variance:
+        case.agree(form, target, "the variance is {a} but the target is {b}")
     return case.give(number())
 
 

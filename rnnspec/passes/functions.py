@@ -205,6 +205,38 @@ def mae(low: Operands, call: typed.Call) -> int:
     return mean_of(low, low.graph.emit("abs", difference))
 
 
+def huber(low: Operands, call: typed.Call) -> int:
+    """Huber 1964: with n = min(|d|, delta), the mean over features of n * n / 2 + delta * (|d| - n)."""
+    graph, delta = low.graph, float(str(call.option("delta")))
+    size = graph.emit("abs", graph.emit("sub", *low.matched(*low.arguments(call)), name="difference"))
+    near = graph.emit("minimum", size, low.spread(graph.constant(delta), size), name="near")
+    far = graph.emit("scale", graph.emit("sub", size, near), attr=delta)
+    return mean_of(low, graph.emit("add", graph.emit("scale", graph.emit("square", near), attr=0.5), far))
+
+
+def bce(low: Operands, call: typed.Call) -> int:
+    """-target * log(p) - (1 - target) * log(1 - p) with p = sigmoid(a), as softplus(a) - target * a, which cannot overflow."""
+    scores, target = low.matched(*low.arguments(call))
+    right = low.graph.emit("mul", target, scores)
+    return mean_of(low, low.graph.emit("sub", low.graph.emit("softplus", scores), right))
+
+
+def poisson_nll(low: Operands, call: typed.Call) -> int:
+    """exp(a) - target * a, which is -log of the Poisson distribution but for a constant."""
+    log_rate, target = low.matched(*low.arguments(call))
+    return mean_of(low, low.graph.emit("sub", low.graph.emit("exp", log_rate), low.graph.emit("mul", target, log_rate)))
+
+
+def gaussian_nll(low: Operands, call: typed.Call) -> int:
+    """Nix & Weigend 1994: (log v + (mean - target)**2 / v) / 2, without the constant, for a variance v of at least eps."""
+    graph, (mean, target, variance) = low.graph, low.matched(*low.arguments(call))
+    eps = low.spread(graph.constant(float(str(call.option("eps")))), variance)
+    variance = graph.emit("maximum", variance, eps, name="variance")
+    square = graph.emit("square", graph.emit("sub", mean, target, name="difference"))
+    terms = graph.emit("add", graph.emit("log", variance), graph.emit("div", square, variance))
+    return graph.emit("scale", mean_of(low, terms), attr=0.5)
+
+
 FUNCTIONS: dict[str, Rule] = {
     **{op: elementwise(op) for op in ELEMENTWISE},  # functions with the name of an operation, but for what follows
     "neg": lambda low, call: low.graph.emit("scale", low.expression(call.args[0]), attr=-1.0),
@@ -234,4 +266,8 @@ FUNCTIONS: dict[str, Rule] = {
     "cross_entropy": cross_entropy,
     "mse": mse,
     "mae": mae,
+    "huber": huber,
+    "bce": bce,
+    "poisson_nll": poisson_nll,
+    "gaussian_nll": gaussian_nll,
 }

@@ -96,6 +96,24 @@ def _mae(prediction: Array, target: Array) -> Array:
     return _features(_abs(prediction - target)).mean(1)
 
 
+def _huber(prediction: Array, target: Array, *, delta: float) -> Array:
+    off = _abs(prediction - target)
+    return _features(np.where(off.real < delta, 0.5 * off * off, delta * (off - 0.5 * delta))).mean(1)
+
+
+def _bce(scores: Array, target: Array) -> Array:
+    return _features(target * _softplus(-scores) + (1 - target) * _softplus(scores)).mean(1)
+
+
+def _poisson_nll(log_rate: Array, target: Array) -> Array:
+    return _features(np.exp(log_rate) - target * log_rate).mean(1)
+
+
+def _gaussian_nll(mean: Array, target: Array, variance: Array, *, eps: float) -> Array:
+    variance = np.where(variance.real > eps, variance, eps)
+    return _features(0.5 * (np.log(variance) + (mean - target) ** 2 / variance)).mean(1)
+
+
 def _cross_entropy(prediction: Array, target: Array) -> Array:
     """`target` holds a 1 at the class."""
     scores = _from_top(prediction)
@@ -146,6 +164,10 @@ LIBRARY = Library(
         "cross_entropy": _cross_entropy,
         "mse": _mse,
         "mae": _mae,
+        "huber": _huber,
+        "bce": _bce,
+        "poisson_nll": _poisson_nll,
+        "gaussian_nll": _gaussian_nll,
     },
 )
 

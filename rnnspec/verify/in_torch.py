@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,17 @@ def _matmul(a: Tensor, b: Tensor) -> Tensor:
 def _cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
     """`target` holds a 1 at the class."""
     return functional.cross_entropy(prediction.expand(len(target), -1), target, reduction="none")
+
+
+def _mean_of(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A loss of torch for each sequence, as the mean over all features."""
+
+    def mean(*values: Tensor, **options: Any) -> Tensor:
+        batch = max(len(value) for value in values)
+        rows = (_features(value).expand(batch, -1) for value in values)
+        return loss(*rows, reduction="none", **options).mean(1)
+
+    return mean
 
 
 LIBRARY = Library(
@@ -86,8 +97,12 @@ LIBRARY = Library(
         "dot": lambda a, b: (a * b).sum(1),
         "outer": lambda a, b: a[:, :, None] * b[:, None, :],
         "cross_entropy": _cross_entropy,
-        "mse": lambda prediction, target: _features((prediction - target).square()).mean(1),
-        "mae": lambda prediction, target: _features((prediction - target).abs()).mean(1),
+        "mse": _mean_of(functional.mse_loss),
+        "mae": _mean_of(functional.l1_loss),
+        "huber": _mean_of(functional.huber_loss),
+        "bce": _mean_of(functional.binary_cross_entropy_with_logits),
+        "poisson_nll": _mean_of(functional.poisson_nll_loss),
+        "gaussian_nll": _mean_of(functional.gaussian_nll_loss),
     },
 )
 

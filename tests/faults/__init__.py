@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.faults import passes, rules, scripts
+from tests.faults import losses, passes, rules, scripts
 
-FAULTS = {fault.name: fault for fault in (*rules.FAULTS, *passes.FAULTS, *scripts.FAULTS)}
+FAULTS = {fault.name: fault for fault in (*rules.FAULTS, *passes.FAULTS, *scripts.FAULTS, *losses.FAULTS)}

@@ -1,0 +1,55 @@
+"""Wrong losses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rnnspec.frontend import typed
+from rnnspec.passes import functions
+from rnnspec.passes.functions import FUNCTIONS
+from rnnspec.passes.operands import Operands
+from tests import test_losses
+from tests.faults.planting import Check, Fault, attribute, instead, row
+
+
+def against_torch(name: str, place: str = "step") -> list[Check]:
+    """One loss against torch's."""
+
+    def check() -> None:
+        with TemporaryDirectory() as folder:
+            test_losses.loss_equals_torch(test_losses.CASES[name], place, True, 1, Path(folder))
+
+    return [check]
+
+
+def sum_of(low: Operands, value: int) -> int:
+    """The sum over the features in place of their mean."""
+    return functions.total(low, value)
+
+
+def delta_of_one(right: Any) -> Any:
+    """`delta` is not read."""
+    return lambda low, call: right(low, typed.Call(call.function, call.args, (), call.when, (("delta", 1.0),)))
+
+
+def twice(right: Any) -> Any:
+    """A factor of 1/2 is lost."""
+    return lambda low, call: low.graph.emit("scale", right(low, call), attr=2.0)
+
+
+def swapped(right: Any) -> Any:
+    """Prediction and target change places."""
+    return lambda low, call: right(
+        low, typed.Call(call.function, (*call.args[1::-1], *call.args[2:]), (), call.when, call.options)
+    )
+
+
+FAULTS = [
+    Fault("a sum over features", attribute(functions, "mean_of", instead(sum_of)), against_torch("mse")),
+    Fault("huber ignores delta", row(FUNCTIONS, "huber", delta_of_one), against_torch("huber with delta")),
+    Fault("bce takes the target for scores", row(FUNCTIONS, "bce", swapped), against_torch("bce")),
+    Fault("poisson_nll takes counts for rates", row(FUNCTIONS, "poisson_nll", swapped), against_torch("poisson_nll")),
+    Fault("gaussian_nll is doubled", row(FUNCTIONS, "gaussian_nll", twice), against_torch("gaussian_nll", "last")),
+]

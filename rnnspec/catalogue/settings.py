@@ -49,7 +49,7 @@ SETTINGS: dict[str, Entry] = {
     ),
     "E0608": Entry(
         "a loss would apply a function for the second time",
-        "`cross_entropy` takes the values before softmax, `bce` those before sigmoid: so they are exact for tiny probabilities.",
+        "`cross_entropy` takes the values before softmax, `bce` those before sigmoid: exact where probabilities are tiny.",
         wrong="loss: cross_entropy(softmax(y[t]), target[t])",
         right="loss: cross_entropy(y[t], target[t])",
     ),

@@ -149,7 +149,10 @@ _ROWS = (
         "accuracy", _PAIR, "compared", "share of the steps whose largest prediction is right",
         where=("metric",), of_classes=True, ascending=True,
     ),
-    Function("perplexity", _PAIR, "compared", "exp of the mean cross-entropy", where=("metric",), of_classes=True, applies="softmax"),
+    Function(
+        "perplexity", _PAIR, "compared", "exp of the mean cross-entropy",
+        where=("metric",), of_classes=True, applies="softmax",
+    ),
 )  # fmt: skip
 
 FUNCTIONS: dict[str, Function] = {row.name: row for row in _ROWS}

@@ -272,7 +272,7 @@ class Builder:
 
     def _data_name(self) -> str:
         """A name for an input or target: not one of the other entries of a batch."""
-        at = max(k for k, name in enumerate(self.names) if name not in ("length", "fresh"))
+        at = max(k for k, name in enumerate(self.names) if name not in ("length", "fresh", "seen"))
         return self.names.pop(at)
 
     def _parameter(self, prefix: str, shape: Shape) -> Parameter:

@@ -60,7 +60,7 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def lanes(**train: object) -> Spec:
     """The character model on an endless stream, in windows of 7 steps."""
-    spec = elman(truncation=setting("tbptt", steps=7), **train)
+    spec = elman(truncation=setting("tbptt", k1=7, k2=None), **train)
     return replace(spec, data=replace(spec.data, sequence=None))
 
 

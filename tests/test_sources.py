@@ -106,7 +106,7 @@ def test_text_in_sequences(folder: Path) -> None:
 
 def test_text_in_lanes_and_windows(folder: Path) -> None:
     content = "".join("abcde"[k * k % 5] for k in range(100))
-    made = text_script(folder, content, "abcde", truncation=setting("tbptt", steps=5))
+    made = text_script(folder, content, "abcde", truncation=setting("tbptt", k1=5, k2=None))
     windows = list(made.batches("train"))
     assert [w["x"].shape for w in windows] == [(7, 5), (7, 5), (7, 4)]
     assert [w["fresh"] for w in windows] == [True, False, False]
@@ -259,7 +259,7 @@ def test_npz_with_wrong_numbers_is_refused(wrong: dict[str, np.ndarray], folder:
 def test_windows_of_sequences(folder: Path) -> None:
     source = setting("recall", symbols=4, length=8, delay=2, sequences=9)
     y = setting("classes", array="out", count=5)
-    made = script(source, (one_hot(size=5), "ids", 5), (y, "classes", 5), truncation=setting("tbptt", steps=3))
+    made = script(source, (one_hot(size=5), "ids", 5), (y, "classes", 5), truncation=setting("tbptt", k1=3, k2=None))
     found = list(made.batches("train"))
     assert [(b["x"].shape, b["fresh"]) for b in found] == [
         ((7, 3), True), ((7, 3), False), ((7, 2), False), ((2, 3), True), ((2, 3), False), ((2, 2), False)

@@ -18,7 +18,7 @@ from rnnspec.verify.in_torch import gradients_by_torch
 from rnnspec.verify.probe import probe
 from tests.models import random_sketch
 from tests.sketch import Sketch
-from tests.windowed import CUTS, gradients_agree, window, windows
+from tests.windowed import CUTS, OVERLAPPING, Cuts, gradients_agree, window, windows
 
 SPEC = """
 rnnspec: 1
@@ -48,7 +48,8 @@ train:
   epochs: 1
   dtype: float64
 """
-SHORT = ((0, 1), (1, 3), (3, 4), (4, 5), (5, 8))
+TWO = "tbptt(k1=2, k2=7)"
+SHORT: Cuts = ((0, 1), (1, 3), (3, 4), (4, 5), (5, 8))
 """Windows that are shorter than the lags."""
 LEVELS = pytest.mark.parametrize("level", [0, 1])
 
@@ -67,12 +68,19 @@ def compiled(text: str, level: int) -> tuple[ModuleType, Model]:
 
 @LEVELS
 @pytest.mark.parametrize("cuts", [CUTS, SHORT], ids=["a shorter last one", "shorter than the lags"])
-def test_windows_give_the_gradients_of_torch(level: int, cuts: tuple[tuple[int, int], ...]) -> None:
+def test_windows_give_the_gradients_of_torch(level: int, cuts: Cuts) -> None:
     """Two batches of sequences, one after the other: in the middle they begin anew."""
     script, model = compiled(SPEC, level)
     steps = windows(model, seed=1, cuts=cuts)
     assert [at.fresh for at in steps].count(True) == 2
     gradients_agree(script, model, steps)
+
+
+@LEVELS
+def test_overlapping_windows_give_the_gradients_of_torch(level: int) -> None:
+    """`tbptt(k1, k2)`: of the steps that the window before had, only the gradient is new."""
+    script, model = compiled(SPEC.replace("tbptt(4)", TWO), level)
+    gradients_agree(script, model, windows(model, seed=1, cuts=OVERLAPPING))
 
 
 @LEVELS
@@ -117,12 +125,13 @@ def truncated(seed: int) -> Sketch | None:
 def check_in_windows(sketch: Sketch, seed: int) -> None:
     """The windows of a random model at both levels; raises GradientMismatch."""
     for level in (0, 1):
-        with TemporaryDirectory() as folder:
-            path = sketch.write(Path(folder))
-            path.write_text(path.read_text() + "  truncation: tbptt(4)\n")
-            made = compile_spec(path, level=level)
-        for cuts in (CUTS, SHORT):
-            gradients_agree(made.load(), made.spec.model, windows(made.spec.model, seed, cuts), LOOSE)
+        for truncation, several in (("tbptt(4)", (CUTS, SHORT)), (TWO, (OVERLAPPING,))):
+            with TemporaryDirectory() as folder:
+                path = sketch.write(Path(folder))
+                path.write_text(path.read_text() + f"  truncation: {truncation}\n")
+                made = compile_spec(path, level=level)
+            for cuts in several:
+                gradients_agree(made.load(), made.spec.model, windows(made.spec.model, seed, cuts), LOOSE)
 
 
 @pytest.mark.parametrize("number", range(RANDOM))

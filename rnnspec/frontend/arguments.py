@@ -25,6 +25,7 @@ ALIASES = {
     "sigma": "std",
     "max_norm": "max",
     "threshold": "max",
+    "steps": "k1",
 }
 """What other systems call some arguments."""
 

@@ -187,7 +187,7 @@ RESERVED: dict[str, str] = {
 }
 """Names that mean something everywhere."""
 
-OF_BATCHES = ("length", "fresh")
+OF_BATCHES = ("length", "fresh", "seen")
 """What a batch holds beside inputs and targets."""
 
 OF_CHECKPOINTS = ("step", "digest", "file", "allow_pickle")

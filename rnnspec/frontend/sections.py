@@ -118,6 +118,7 @@ def read_train(spec: Fields, calls: Mapping[str, CallNode], problems: list[Diagn
         settings[name] = None if node is None else resolve(node, name, problems)
     counts = {name: _count(fields, name, problems) for name in ("batch", "steps", "epochs")}
     _check_duration(fields, problems)
+    _check_truncation(settings["truncation"], problems)
     seed, dtype = fields.get("seed"), fields.get("dtype")
     number = 0 if seed is None else read_whole(seed, "`seed`", problems, FROM_ZERO)
     word = "float32" if dtype is None else read_choice(dtype, "`dtype`", problems, ("float32", "float64"))
@@ -145,6 +146,14 @@ def _check_duration(fields: Fields, problems: list[Diagnostic]) -> None:
     if steps is None and epochs is None and fields.items:
         help = "write `epochs: 10`, or `steps: 1000`"
         problems.append(problem("E0004", "`train` lacks `steps` or `epochs`", fields.span, help=help))
+
+
+def _check_truncation(truncation: Setting | None, problems: list[Diagnostic]) -> None:
+    """A gradient reaches back over the steps that are learned at least."""
+    k1, k2 = (truncation["k1"], truncation["k2"]) if truncation else (0, None)
+    if truncation and truncation.span and isinstance(k1, int) and isinstance(k2, int) and k2 < k1:
+        message = f"`k2` is {k2}, but {k1} steps are learned at a time: the gradient must reach back over all of them"
+        problems.append(problem("E0606", message, truncation.span, help=f"write `tbptt(k1={k2}, k2={k1})`"))
 
 
 def check_stop(train: Train, metrics: list[str], split: tuple[tuple[str, float], ...], problems: list[Diagnostic]) -> None:

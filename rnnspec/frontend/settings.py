@@ -70,7 +70,11 @@ SETTINGS: dict[str, dict[str, Row]] = {
         "none": row("leaves the gradient as it is"),
     },
     "truncation": {
-        "tbptt": row("walks sequences in windows of `steps`; the state is carried, the gradient is not", whole("steps")),
+        "tbptt": row(
+            "learns `k1` steps at a time; their gradient reaches back `k2` steps (`k1` by default), the state is carried",
+            whole("k1"),
+            whole("k2", None),
+        ),
     },
     "checkpoint": {
         "every": row("saves after every so many steps and keeps the last ones", whole("steps"), whole("keep", 1)),

@@ -15,6 +15,7 @@ from rnnspec.script.code import tag
 from rnnspec.script.layout import layout
 from rnnspec.script.operands import Loop, Operands
 from rnnspec.script.sizes import shape_text, sizes_of
+from rnnspec.script.windows import back
 
 WIDTH = 116
 
@@ -31,7 +32,7 @@ class FastPrinter:
         self.program, self.spec, self.values = program, spec, program.values
         self.layout = layout(program, spec.model)
         self.placement, self.users = placement, program.users()
-        self.operands = Operands(program, placement, self.layout, FUNCTIONS | set(HELPERS), spec.model)
+        self.operands = Operands(program, placement, self.layout, FUNCTIONS | set(HELPERS), spec)
         self.loops: list[Loop] = []
         self.first_reads = self._first_reads()
 
@@ -200,7 +201,9 @@ class FastPrinter:
             "def carry(old, new):",
             '    """Let the next window go on where the last one ended: its states before the first step."""',
         ]
-        lines = [f"    copyto(new.{name}[:{b.front}], old.{name}[old.T : old.T + {b.front}])" for name, b in self._states()]
+        head += ["    T = old.T - new.seen  # steps in front of those that both have"] if back(self.spec) else []
+        end = "T" if back(self.spec) else "old.T"
+        lines = [f"    copyto(new.{name}[:{b.front}], old.{name}[{end} : {end} + {b.front}])" for name, b in self._states()]
         return "\n".join([*head, *(lines or ["    # nothing is remembered from step to step"])])
 
     def _allocate(self) -> str:

@@ -22,7 +22,7 @@ VIEWS = frozenset(["vector", "named", "fill"])
 
 def is_constant(name: str) -> bool:
     """Whether a size of the spec is a constant of the same name in the script: `H`, but not `units` or `BATCH`."""
-    free = name not in {"T", "B", *dir(builtins), *frame_words()}
+    free = name not in {"T", "B", "BACK", *dir(builtins), *frame_words()}
     return re.fullmatch(r"[A-Z][A-Za-z0-9_]*", name) is not None and free
 
 

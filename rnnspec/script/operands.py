@@ -10,15 +10,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from rnnspec.frontend.typed import Model
+from rnnspec.frontend.typed import Spec
 from rnnspec.ir.ops import COMPUTED, DATA, VIEWS
 from rnnspec.ir.program import Program, Value
 from rnnspec.ir.storage import Buffer, Placement, Region
 from rnnspec.script.layout import Layout, data_attributes
 from rnnspec.script.names import OWN, identifier
 from rnnspec.script.sizes import size_text, sizes_of
+from rnnspec.script.windows import weighs_steps
 
-WORKSPACE = frozenset(["T", "B", "share", "mask", "length", "fresh"])
+WORKSPACE = frozenset(["T", "B", "share", "mask", "length", "fresh", "seen"])
 """Attributes of w with a meaning of their own."""
 
 
@@ -47,11 +48,12 @@ class Loop:
 class Operands:
     """Expressions for the values of a program, outside and inside of loops."""
 
-    def __init__(self, program: Program, placement: Placement, layout: Layout, functions: frozenset[str], model: Model) -> None:
+    def __init__(self, program: Program, placement: Placement, layout: Layout, functions: frozenset[str], spec: Spec) -> None:
         self.program, self.values, self.placement, self.layout = program, program.values, placement, layout
+        model = spec.model
         self.reserved, self.masked = OWN | functions, model.masked
         self.sizes = sizes_of(model)
-        self.scalar_share = not model.masked or any(v.time == "sequence" for v in program.leaves("share"))
+        self.scalar_share = not weighs_steps(spec)
         self.gradients: dict[int, str] = {}
         for param, gradient in program.roots.gradients:
             if self.values[gradient].op not in VIEWS:

@@ -10,7 +10,7 @@ from rnnspec.ir.program import Program, Value
 from rnnspec.script.expressions import ATOM, EXPRESSIONS, LOOSE, POWER, PRODUCT, PRODUCTS, SUM, UNARY, Row, Text
 from rnnspec.script.layout import Layout
 from rnnspec.script.sizes import shape_text, size_text, sizes_of
-from rnnspec.script.windows import carries
+from rnnspec.script.windows import carries, weighs_steps
 
 
 class Steps:
@@ -30,8 +30,7 @@ class Steps:
         self.sizes = sizes_of(spec.model)
         self.names, self.arrays, self.pads, self.lines = names, arrays, pads, lines
         self.windows = carries(spec)
-        steps = any(v.time == "step" for v in program.leaves("share"))
-        self.share_of_step = spec.model.masked and steps
+        self.share_of_step = weighs_steps(spec)
         self.helpers: set[str] = set()
         self.at = ""
 

@@ -15,7 +15,7 @@ from rnnspec.script.names import OWN, identifier
 from rnnspec.script.operands import WORKSPACE
 from rnnspec.script.sizes import shape_text, sizes_of
 from rnnspec.script.steps import Steps
-from rnnspec.script.windows import carries
+from rnnspec.script.windows import back, carries
 
 LONGEST = 72  # characters: a longer part of an expression gets a line of its own
 
@@ -217,11 +217,13 @@ class TextbookPrinter:
             "def carry(old, new):",
             '    """Let the next window go on where the last one ended: its v[0] is the v[T] before it."""',
         ]
+        head += ["    T = old.T - new.seen  # steps in front of those that both have"] if back(self.spec) else []
+        end = "T" if back(self.spec) else "old.T"
         lines = []
         for text, lag in self._states():
             name = text.removeprefix("w.")
             # the earliest first: old and new may be the same, and shorter than the lag
-            lines += [f"    new.{name}[-{k}] = old.{name}[old.T - {k}]" for k in range(lag, 0, -1)]
+            lines += [f"    new.{name}[-{k}] = old.{name}[{end} - {k}]" for k in range(lag, 0, -1)]
         return "\n".join([*head, *(lines or ["    # nothing is remembered from step to step"])])
 
     def _allocate(self) -> str:

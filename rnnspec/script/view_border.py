@@ -12,7 +12,7 @@ from rnnspec.script.code import Code, lines, literal, prose, table
 from rnnspec.script.encodings import load_line
 from rnnspec.script.view_data import batch_and_time
 from rnnspec.script.view_update import penalties
-from rnnspec.script.windows import carries
+from rnnspec.script.windows import back, carries
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Border:
 
     truncated: bool
     carries: bool
+    seen: Code
     masked: bool
     draws: bool
     inputs: Code
@@ -64,6 +65,7 @@ def border(spec: Spec, body: Body) -> Border:
     return Border(
         truncated=truncated,
         carries=carries(spec),
+        seen=Code('w.seen = batch.get("seen", 0)' if back(spec) else ""),
         masked=spec.model.masked,
         draws=bool(read),
         inputs=lines(load_line(item, here[item.name]) for item in spec.model.inputs if item.name in here),
@@ -89,5 +91,15 @@ def _target(item: Input | Target, here: str) -> Load:
 
 def _share(spec: Spec) -> Code:
     if spec.model.loss.when != "step":
-        return Code("1 / w.B")
-    return Code("w.mask / w.mask.sum()" if spec.model.masked else "1 / (w.T * w.B)")
+        return Code("w.share = 1 / w.B  # what a sequence weighs in the loss")
+    if back(spec):
+        return Code(SHARE_OF_MASKED if spec.model.masked else SHARE_OF_NEW)
+    share = "w.mask / w.mask.sum()" if spec.model.masked else "1 / (w.T * w.B)"
+    return Code(f"w.share = {share}  # what a step weighs in the loss")
+
+
+SHARE_OF_NEW = """w.share[: w.seen] = 0  # what a step weighs in the loss: nothing if it was in the window before
+w.share[w.seen :] = 1 / ((w.T - w.seen) * w.B)"""
+SHARE_OF_MASKED = """w.share[...] = w.mask
+w.share[: w.seen] = 0  # what a step weighs in the loss: nothing if it was in the window before
+w.share /= w.share.sum()"""

@@ -10,7 +10,7 @@ from rnnspec.script.code import Code, definitions, fill, lines, literal, table
 from rnnspec.script.encodings import Item, examples, horizon, length_column, named
 from rnnspec.script.metrics import Average, Averages
 from rnnspec.script.sources import reads_files, source_functions, vocabulary
-from rnnspec.script.windows import text_scores
+from rnnspec.script.windows import back, text_scores
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Data:
     fewest: Code  # valid steps
     order: Code
     windows: bool
+    back: bool
     examples: Code
     timed: Code
     counts: Code  # how many classes there may be, where a file could say otherwise
@@ -100,6 +101,7 @@ def data(spec: Spec) -> Data:
         fewest=literal(horizon(spec) + 1),
         order=Code("np.arange(n)" if has_lanes(spec) else shuffled),
         windows=spec.train.truncation is not None,
+        back=back(spec) > 0,
         examples=examples(spec),
         timed=literal([item.name for item in items(spec) if item.when == "step"]),
         counts=literal(counts) if counts and file and not spec.data.stream else Code(""),

@@ -13,6 +13,7 @@ from rnnspec.script.code import Code, definitions, fill, identifier, lines, lite
 from rnnspec.script.initialisers import initial_value, initialiser_functions
 from rnnspec.script.names import is_constant
 from rnnspec.script.sources import imports
+from rnnspec.script.windows import back, learned
 
 IMPORTS = ("argparse", "hashlib", "json", "math", "os", "signal", "sys", "time")
 FROM_IMPORTS = ("from functools import lru_cache", "from pathlib import Path")
@@ -37,8 +38,7 @@ class Sizes:
 
     named: Code
     batch: Code
-    sequence: Code
-    window: Code
+    cuts: Code
     steps: Code
     epochs: Code
     lr: Code
@@ -109,19 +109,24 @@ def _order(row: tuple[Equation | Start, Span]) -> tuple[int, int]:
 
 def sizes(spec: Spec) -> Sizes:
     """The view of the constants."""
-    train, sequence, truncation = spec.train, spec.data.sequence, spec.train.truncation
-    window = fill("WINDOW = {n}  # steps that a gradient reaches back", n=truncation["steps"]) if truncation else ""
+    train = spec.train
     return Sizes(
         named=lines(f"{identifier(name)} = {n}" for name, n in dict(spec.model.sizes).items() if is_constant(name)),
         batch=literal(train.batch),
-        sequence=fill("SEQUENCE = {n}  # steps that the stream is cut into", n=sequence) if sequence else Code(""),
-        window=Code(window),
+        cuts=lines(f"{name} = {n}  # {meaning}" for name, n, meaning in _cuts(spec) if n),
         steps=literal(train.steps),
         epochs=literal(train.epochs),
         lr=literal(train.optimizer["lr"]),
         seed=literal(train.seed),
         dtype=Code(f"np.{identifier(train.dtype)}"),
     )
+
+
+def _cuts(spec: Spec) -> Iterator[tuple[str, int | None, str]]:
+    yield "SEQUENCE", spec.data.sequence, "steps that the stream is cut into"
+    if spec.train.truncation:
+        yield "WINDOW", learned(spec), "steps that are learned at a time"
+        yield "BACK", back(spec), "steps in front of a window that its gradient reaches too"
 
 
 def parameters(spec: Spec, body: Body) -> Parameters:

@@ -13,7 +13,7 @@ from rnnspec.script.optimizers import clip_lines
 from rnnspec.script.sources import reads_files
 from rnnspec.script.view_data import has_lanes
 from rnnspec.script.view_update import penalties
-from rnnspec.script.windows import text_scores
+from rnnspec.script.windows import back, text_scores
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Training:
     valid: bool
     test: bool
     truncated: bool
+    batches: Code
     worst: Code
     better: Code
     judge: Code
@@ -72,6 +73,7 @@ def training(spec: Spec, body: Body) -> Training:
         valid="valid" in parts,
         test="test" in parts,
         truncated=train.truncation is not None,
+        batches=Code(f'batches("train", self.seed, self.epoch, self.place{", BACK" if back(spec) else ""})'),
         worst=Code("-math.inf" if up else "math.inf"),
         better=Code(f"found[{literal(judge)}] {'>' if up else '<'} run.best_value"),
         judge=literal(judge),

@@ -1,6 +1,8 @@
-"""Which scripts go on where the batch before ended: those that learn in windows, and those that write text."""
+"""Windows of sequences: which scripts learn in them, how far gradients reach, and which ones write text from step to step."""
 
 from __future__ import annotations
+
+from typing import cast
 
 from rnnspec.frontend.typed import Call, Last, Model, Read, Spec, walk
 
@@ -8,6 +10,23 @@ from rnnspec.frontend.typed import Call, Last, Model, Read, Spec, walk
 def carries(spec: Spec) -> bool:
     """Whether states are carried from one batch to the next."""
     return spec.train.truncation is not None or bool(text_scores(spec))
+
+
+def learned(spec: Spec) -> int:
+    """Steps whose loss is learned from at a time, `k1`; only of a spec with truncation."""
+    assert spec.train.truncation is not None
+    return cast(int, spec.train.truncation["k1"])
+
+
+def back(spec: Spec) -> int:
+    """Steps in front of these that their gradient reaches too: the window before had them already."""
+    reach = spec.train.truncation and spec.train.truncation["k2"]
+    return cast(int, reach) - learned(spec) if reach else 0
+
+
+def weighs_steps(spec: Spec) -> bool:
+    """Whether some steps of a batch weigh nothing in its loss."""
+    return spec.model.loss.when == "step" and (spec.model.masked or back(spec) > 0)
 
 
 def text_scores(spec: Spec) -> str:

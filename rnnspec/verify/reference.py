@@ -97,6 +97,7 @@ class Run:
         self.batch = len(batch[items[0].name])
         self.last_step = max((np.shape(batch[i.name])[1] for i in items if i.when == "step"), default=0)
         self.length = np.asarray(batch["length"]) if self.model.masked else np.full(self.batch, self.last_step)
+        self.seen = int(batch.get("seen", 0))  # steps that the window before had: they weigh nothing
         for item in items:
             self._read_data(item, np.asarray(batch[item.name]))
 
@@ -207,8 +208,9 @@ class Run:
     def loss_parts(self) -> Array:
         """What each sequence contributes to the loss, (batch,): the loss is the sum."""
         if self.model.loss.when == "step":
-            valid = [self.array((t <= self.length) / self.length.sum()) for t in range(1, self.last_step + 1)]
-            parts = sum(share * self.value(self.model.loss, t) for t, share in enumerate(valid, 1))
+            steps = range(self.seen + 1, self.last_step + 1)
+            count = sum((t <= self.length).sum() for t in steps)
+            parts = sum(self.array((t <= self.length) / count) * self.value(self.model.loss, t) for t in steps)
         else:
             parts = self.array(np.full(self.batch, 1 / self.batch)) * self.value(self.model.loss)
         return parts + self._penalty() / self.batch
@@ -231,13 +233,13 @@ class Run:
             return np.broadcast_to(np.asarray(self.once[name]), shape)
         return self._stacked(name, range(1, self.last_step + 1))
 
-    def state(self) -> dict[str, np.ndarray]:
-        """What the next window needs to go on: the last steps of all that is read at an earlier step."""
+    def state(self, last: int | None = None) -> dict[str, np.ndarray]:
+        """What a window needs that goes on behind step `last` (by default the last one): all that is read at earlier steps."""
         lags: dict[str, int] = {}
         for equation in self.model.equations:
             for node in _reads(equation.expr):
                 lags[node.name] = max(lags.get(node.name, 0), node.lag)
-        last = self.last_step
+        last = self.last_step if last is None else last
         return {name: self._stacked(name, range(last - lag + 1, last + 1)) for name, lag in lags.items() if lag > 0}
 
     def _stacked(self, name: str, steps: range) -> np.ndarray:

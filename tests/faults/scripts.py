@@ -20,7 +20,7 @@ from rnnspec.script.optimizers import CLIPS, OPTIMIZERS, SCHEDULES
 from rnnspec.script.steps import SPECIAL, Steps
 from rnnspec.script.textbook import TextbookPrinter
 from rnnspec.script.view_update import PENALTIES
-from tests import test_draws, test_optimizers, test_script_frame, test_training_step
+from tests import test_draws, test_optimizers, test_reach, test_script_frame, test_training_step
 from tests.faults.planting import Check, Fault, Plant, attribute, instead, lines, models, row, text, windows
 
 
@@ -63,6 +63,11 @@ def not_cleared(found: list[str]) -> list[str]:
 def nothing_carried(self: Any) -> str:
     """A carry that forgets."""
     return "def carry(old, new):\n    pass"
+
+
+def carried_from(new: str) -> Callable[[Any], Any]:
+    """Overlapping windows that go on from another step of the window before."""
+    return lambda right: lambda self: right(self).replace("T = old.T - new.seen", f"T = {new}")
 
 
 def plain_momentum(right: Any) -> Any:
@@ -143,6 +148,18 @@ def optimizer(case: str) -> list[Check]:
     return [partial(test_optimizers.test_optimizer_equals_torch, case)]
 
 
+def reach() -> None:
+    """A whole training run in overlapping windows, newly compiled."""
+    test_reach.compiled.cache_clear()
+    try:
+        for level in (0, 1):
+            test_reach.test_training_equals_a_loop_in_torch(2, 5, level)
+    finally:
+        test_reach.compiled.cache_clear()
+
+
+REACH = [reach]
+SEEN = "w.share[: w.seen] = 0"
 FORMULA = [partial(test_draws.formula_agrees, 1)]
 NUMBERS = [test_draws.numbers_are_right]
 DRAWN = [test_script_frame.test_draws_depend_on_the_step_alone]
@@ -169,6 +186,14 @@ WINDOWS = [
     Fault("starts learn in later windows of the textbook", row(SPECIAL, "step_at", without_fresh), windows(12)),
     Fault("later windows start anew", attribute(FastPrinter, "_fill", replaced("if w.fresh: ", "")), windows(12)),
     Fault("textbook windows start anew", attribute(TextbookPrinter, "_starts", replaced("if w.fresh: ", "")), windows(12)),
+    Fault("overlapping windows go on from the end", attribute(FastPrinter, "_carry", carried_from("old.T")), windows(5)),
+    Fault(
+        "overlapping windows go on too late", attribute(FastPrinter, "_carry", carried_from("old.T - new.seen + 1")), windows(5)
+    ),
+    Fault("textbook windows go on from the end", attribute(TextbookPrinter, "_carry", carried_from("old.T")), windows(5)),
+    Fault("steps that were seen weigh again", attribute(view_border, "SHARE_OF_NEW", text(SEEN, "pass")), REACH),
+    Fault("the gradient is cut a step too late", in_script("max(0, new - back)", "max(0, new - back - 1)"), REACH),
+    Fault("the gradient is cut a step too early", in_script("max(0, new - back)", "max(0, new - back + 1)"), REACH),
     Fault("new sequences go on", attribute(FastPrinter, "_function_forward", not_from_zero), windows(5)),
 ]
 TRAINING = [

@@ -10,6 +10,7 @@ from rnnspec.script.calls import CALLS, UFUNCS
 from rnnspec.script.expressions import EXPRESSIONS, HELPERS
 from rnnspec.script.steps import SPECIAL
 from rnnspec.verify import in_complex, in_torch
+from rnnspec.verify.reference import DRAWN
 
 FAST = {"halved", "inv_sqrt", "gram", "lookup", "lookup_sum", "beside", "columns", "weighted_total", "row_sum", "flat"}
 """Operations that only passes of the fast script make."""
@@ -20,7 +21,7 @@ BACKWARD = {"outer_sum", "dot", "batch_sum", "time_sum", "at_last", "step_at", "
 BY_HAND = {"rows", "shift", "concat"}
 """Operations whose adjoints depend on all readers at once: `differentiate` has them."""
 
-IN_REFERENCE = {"pow", "dropout"}
+IN_REFERENCE = {"pow", *DRAWN}
 """Functions that `verify.reference` computes itself."""
 
 BY_KIND = {"squash": {"tanh", "sigmoid"}, "matmul": set()}

@@ -86,6 +86,7 @@ KEY_MEANINGS = {
         "tie": "is the same array as another parameter, `W_e`, or its transpose, `W_e.T`",
         "max_norm": "shortens each row, after an update, to this length at most",
         "lr_scale": "times the learning rate",
+        "weight_drop": "in training, dropout of the numbers of this parameter: one draw for a whole training step",
     },
 }
 """Section -> key -> what it means; the keys are those of `schema.KEYS`."""

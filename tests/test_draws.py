@@ -132,6 +132,51 @@ def test_a_script_draws_only_what_it_uses() -> None:
     assert "def zoneout" in only.source and "def noise" not in only.source and "def dropout" not in only.source
 
 
+WEIGHTS = (
+    SPEC.replace("W_h @ h[t-1] + b_h)", "W_h @ h[t-1] + 0.5 * (W_h @ c[t-2]) + b_h)")
+    .replace("noise(x[t], 0.3)", "x[t]")
+    .replace("zoneout(c[t], h[t-1], 0.25)", "c[t] + 0.1 * h[t-1]")
+    .replace("mse(y[t], target[t])", "mse(y[t], target[t]) + 0.2 * mean(square(h[t])) + 0.3 * mean(square(h[t] - h[t-1]))")
+    .replace("params:\n", "params:\n  W_h: {weight_drop: 0.5}\n")
+)
+
+
+def weights_agree(level: int) -> None:
+    """Weight-drop (Merity et al. 2018), AR and TAR (Merity et al. 2017, eq. 4 and 5) with torch's own operations."""
+    made = compiled(WEIGHTS, level)
+    at, script = probe(made.spec.model, 4, 6, 3), made.load()
+    drawn = script.draws(STEP, 6, 3)
+    scale, mask = torch.tensor(drawn[0][:, 0]), torch.tensor(drawn[1][0, 0])
+    assert drawn[1].shape == (1, 1, 4, 4) and set(np.unique(drawn[1])) == {0.0, 2.0}
+    for step, factors in ((STEP, (mask, scale)), (None, (1, 1))):
+        p = {name: torch.tensor(value, requires_grad=True) for name, value in at.params.items()}
+        x, y = torch.tensor(at.batch["x"]), torch.tensor(at.batch["target"])
+        matrix, states, outputs = p["W_h"] * factors[0], [p["h_start"].expand(3, 4)], []
+        before = [torch.zeros(3, 4, dtype=torch.float64)] * 2
+        for t in range(6):
+            before.append(torch.tanh(x[:, t] @ p["W_x"].T + states[-1] @ matrix.T + 0.5 * before[-2] @ matrix.T + p["b_h"]))
+            states.append(before[-1] + 0.1 * states[-1])
+            outputs.append((states[-1] * factors[1]) @ p["W_y"].T + p["b_y"])
+        h, last = torch.stack(states[1:], 1), torch.stack(states[:-1], 1)
+        loss = ((torch.stack(outputs, 1) - y) ** 2).mean() + 0.2 * (h**2).mean() + 0.3 * ((h - last) ** 2).mean()
+        loss.backward()
+        got, gradients = script.loss_and_gradients(at.params, at.batch, step=step)
+        assert got == pytest.approx(loss.item(), rel=1e-14)
+        compare(gradients, {name: value.grad.numpy() for name, value in p.items() if value.grad is not None}, 1e-12)
+
+
+@LEVEL
+def test_weight_drop_and_activity_penalties(level: int) -> None:
+    weights_agree(level)
+    compiled(WEIGHTS, level).verify(("complex-step", "torch")).require()
+
+
+@LEVEL
+def test_weight_drop_in_windows(level: int) -> None:
+    made = compiled(WEIGHTS + "  truncation: tbptt(4)\n", level)
+    gradients_agree(made.load(), made.spec.model, windows(made.spec.model, seed=3))
+
+
 def test_zoneout_against_torch_in_a_loop() -> None:
     """A zoneout of the state with torch's own operations."""
     made = compiled(SPEC, 1)
@@ -160,6 +205,7 @@ def test_zoneout_against_torch_in_a_loop() -> None:
         ("zoneout(c[t], h[t-1], 0.25)", 'zoneout(c[t], h[t-1], 0.25, shared="time")', "E0604", "no argument `shared`"),
         ("zoneout(c[t], h[t-1], 0.25)", "zoneout(c[t], x[t], 0.25)", "E0301", "[4]"),
         ("noise(x[t], 0.3)", "noise(x[t], -1)", "E0602", "the size of noise"),
+        ("{shape: [4]}", "{shape: [4], weight_drop: 1.5}", "E0602", "`weight_drop` must be at least 0 and below 1"),
         ("mse(y[t], target[t])", "mse(noise(y[t], 0.1), target[t])", "E0205", "belongs in the equations"),
     ],
 )

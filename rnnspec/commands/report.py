@@ -72,6 +72,7 @@ def parameters(model: Model) -> Iterator[list[str]]:
         remarks += [f"l2 {info.l2:g}"] if info.l2 else []
         remarks += [f"max_norm {info.max_norm:g}"] if info.max_norm is not None else []
         remarks += [f"lr_scale {info.lr_scale:g}"] if info.lr_scale != 1 else []
+        remarks += [f"weight_drop {info.weight_drop:g}"] if info.weight_drop else []
         remarks += ["declared by use"] if info.implicit else []
         yield [info.name, shape_text(info.shape, model), call_text(info.init), ", ".join(remarks)]
 

@@ -75,7 +75,7 @@ def parameter(info: ParameterInfo) -> str:
     """A row of `params`."""
     init = call_text(info.init)
     attributes = [f"shape: [{', '.join(map(str, info.shape))}]", f"init: {scalar(init, quoted=',' in init)}"]
-    attributes += [f"{name}: {getattr(info, name)!r}" for name in ("l1", "l2", "lr_scale")]
+    attributes += [f"{name}: {getattr(info, name)!r}" for name in ("l1", "l2", "lr_scale", "weight_drop")]
     attributes += [f"max_norm: {info.max_norm!r}"] if info.max_norm is not None else []
     attributes += [] if info.trainable else ["trainable: false"]
     return f"{info.name}: {{{', '.join(attributes)}}}"

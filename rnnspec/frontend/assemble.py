@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -12,15 +12,30 @@ from rnnspec.frontend.functions import FUNCTIONS
 from rnnspec.frontend.scope import Draft
 from rnnspec.frontend.shape_rules import written
 from rnnspec.frontend.shapes import Shapes
-from rnnspec.frontend.typed import Call, Equation, Expr, Input, Metric, Read, Start, Target, When, latest, walk
+from rnnspec.frontend.typed import (
+    Call,
+    Equation,
+    Expr,
+    Input,
+    Metric,
+    Parameter,
+    ParameterInfo,
+    Read,
+    Start,
+    Target,
+    When,
+    latest,
+    walk,
+)
 
 
 @dataclass
 class Assembler:
-    """Fills in shapes and relations to time."""
+    """Fills in shapes and relations to time; `dropped` has the parameters with weight-drop, as calls of `dropout`."""
 
     shapes: Shapes
     whens: Mapping[str, When]
+    dropped: Mapping[str, Call]
 
     def expr(self, expr: Expr) -> Expr:
         """An expression with its shape, its relation to time, and those of everything in it."""
@@ -31,6 +46,8 @@ class Assembler:
             return replace(expr, args=args, shape=shape, when=latest(*(arg.when for arg in args)))
         if isinstance(expr, Read):
             return replace(expr, shape=shape, when=self.whens.get(expr.name, expr.when))
+        if isinstance(expr, Parameter) and expr.name in self.dropped:
+            return self.dropped[expr.name]
         return replace(expr, shape=shape)
 
     def equation(self, draft: Draft) -> Equation:
@@ -55,6 +72,16 @@ class Assembler:
             assert isinstance(call, Call)
             metrics.append(Metric(name, call, draft.span, FUNCTIONS[call.function].ascending))
         return tuple(metrics)
+
+
+def dropped(parameters: Iterable[ParameterInfo], place: int) -> dict[str, Call]:
+    """What stands for each parameter with weight-drop: dropout of it, its numbers at places from `place` on."""
+    rates = [(Parameter(info.name, info.shape), info.weight_drop) for info in parameters if info.weight_drop]
+    options = ((("rate", rate), ("shared", None), ("place", place + k)) for k, (_, rate) in enumerate(rates))
+    return {
+        parameter.name: Call("dropout", (parameter,), parameter.shape, "fixed", found)
+        for (parameter, _), found in zip(rates, options, strict=True)
+    }
 
 
 def as_input(item: Item) -> Input:

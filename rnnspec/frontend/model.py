@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rnnspec.diagnostics import Diagnostic, Span, problem
-from rnnspec.frontend.assemble import Assembler, as_input, as_target, check_random
+from rnnspec.frontend.assemble import Assembler, as_input, as_target, check_random, dropped
 from rnnspec.frontend.cell_definitions import Cell, library, no_equation, read_cells, read_state
 from rnnspec.frontend.encodings import Item
 from rnnspec.frontend.equations import parse_block, parse_value
@@ -178,7 +178,7 @@ class ModelReader:
     def assemble(self, parameters: list[ParameterInfo]) -> Model:
         """The typed model."""
         assert self.loss is not None
-        make = Assembler(self.shapes, self.whens)
+        make = Assembler(self.shapes, self.whens, dropped(parameters, self.names.calls.places))
         self.problems += check_unused(self.names, self.starts, [*self.equations, self.loss, *self.metrics])
         sizes = {name: size.find().value for name, size in (*self.sizes.items(), *self.arguments.items())}
         return Model(
@@ -189,7 +189,7 @@ class ModelReader:
             starts=tuple(make.start(draft) for draft in self.starts),
             loss=make.expr(self.loss.expr),
             loss_span=self.loss.span,
-            metrics=make.metrics(self.metrics),
+            metrics=replace(make, dropped={}).metrics(self.metrics),
             sizes=tuple((name, value) for name, value in sizes.items() if value is not None),
             masked=any(dict(item.call.arguments).get("length") for item in self.items),
         )

@@ -22,7 +22,7 @@ from rnnspec.frontend.sizes import Origin, Size
 from rnnspec.frontend.source import Node, Scalar, Sequence
 from rnnspec.frontend.syntax import CallNode
 from rnnspec.frontend.typed import ParameterInfo, Setting, Shape
-from rnnspec.frontend.values import NOT_NEGATIVE, POSITIVE, read_flag, read_number, read_whole
+from rnnspec.frontend.values import FRACTION, NOT_NEGATIVE, POSITIVE, read_flag, read_number, read_whole
 
 PATTERN = re.compile(r"[A-Za-z*][A-Za-z0-9_.*]*\Z")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
@@ -104,6 +104,7 @@ class Declarations:
             "l2": partial(read_number, node, "`l2`", self.problems, NOT_NEGATIVE),
             "max_norm": partial(read_number, node, "`max_norm`", self.problems, POSITIVE),
             "lr_scale": partial(read_number, node, "`lr_scale`", self.problems, NOT_NEGATIVE),
+            "weight_drop": partial(read_number, node, "`weight_drop`", self.problems, FRACTION, percent=True),
         }
         return readers[name]()
 
@@ -185,7 +186,8 @@ class Declarations:
     def info(self, name: str, shape: Shape, span: Span, implicit: bool) -> ParameterInfo:
         """A parameter with everything said about it, or by default."""
         init = self.attribute(name, "init")
-        known = {key: self.attribute(name, key) for key in ("l1", "l2", "max_norm", "lr_scale", "trainable")}
+        keys = ("l1", "l2", "max_norm", "lr_scale", "trainable", "weight_drop")
+        known = {key: self.attribute(name, key) for key in keys}
         given: dict[str, Any] = {key: value for key, value in known.items() if value is not None}
         setting = init if isinstance(init, Setting) else default_init(name, shape)
         if SETTINGS["init"][setting.name].matrix and len(shape) != 2:

@@ -36,7 +36,7 @@ KEYS = {
     ),
     "monitor": ("every", "validate", "sample"),
     "cells.*": ("args", "inputs", "states", "output", "equations", "params"),
-    "params.*": ("shape", "init", "l1", "l2", "trainable", "tie", "max_norm", "lr_scale"),
+    "params.*": ("shape", "init", "l1", "l2", "trainable", "tie", "max_norm", "lr_scale", "weight_drop"),
 }  # fmt: skip
 """Keys of the mappings whose keys are fixed; in all others (`dims`, `inputs`, ...) the user chooses the names."""
 

@@ -184,6 +184,7 @@ class ParameterInfo:
     max_norm: float | None = None
     lr_scale: float = 1.0
     trainable: bool = True
+    weight_drop: float = 0.0  # its readers find it in a call of `dropout`
     implicit: bool = False  # declared by use
     span: Span | None = field(default=None, compare=False)
 

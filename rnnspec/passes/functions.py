@@ -162,13 +162,16 @@ def layer_norm(low: Operands, call: typed.Call) -> int:
 def drawn(low: Operands, call: typed.Call, like: int) -> int:
     """The random numbers of a call, of the shape of a value."""
     made, place = low.graph[like], int(str(call.option("place")))
-    return low.graph.leaf("drawn", f"{call.function}_{place}", made.shape, made.time, place)
+    if place not in low.drawn:
+        low.drawn[place] = low.graph.leaf("drawn", f"{call.function}_{place}", made.shape, made.time, place)
+    return low.drawn[place]
 
 
 def dropout(low: Operands, call: typed.Call) -> int:
-    """Srivastava et al. 2014, inverted: times 0 or 1/(1-p)."""
+    """Srivastava et al. 2014, inverted: times 0 or 1/(1-p).  Of a parameter: Merity et al. 2018, weight-drop."""
     (value,) = low.arguments(call)
-    return low.graph.emit("mul", value, drawn(low, call, value))
+    name = f"{low.graph[value].name}_dropped" if low.graph[value].time == "fixed" else None
+    return low.graph.emit("mul", value, drawn(low, call, value), name=name)
 
 
 def zoneout(low: Operands, call: typed.Call) -> int:

@@ -18,6 +18,7 @@ class Operands(ABC):
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self.drawn: dict[int, int] = {}  # place -> the random numbers drawn for it
 
     @abstractmethod
     def expression(self, expr: typed.Expr) -> int:

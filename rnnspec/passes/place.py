@@ -34,7 +34,7 @@ class Placer:
         self._clock()
         for value in self.values.values():
             if value.op in DATA:
-                self._own(value.id, "history" if value.time == "step" else "sequence")
+                self._own(value.id, "history" if value.time == "step" else value.time)
         for item in self.values:
             self._reserve_carry(item)
         for item in self.values:

@@ -54,7 +54,8 @@ Place = tuple[int, Call]
 
 def places(model: Model) -> list[Place]:
     """Every call that draws, by its place."""
-    nodes = (node for equation in model.equations for node in walk(equation.expr))
+    written = [*(e.expr for e in model.equations), *(s.expr for s in model.starts), model.loss]
+    nodes = (node for expr in written for node in walk(expr))
     found = {cast(int, n.option("place")): n for n in nodes if isinstance(n, Call) and n.function in DRAWS}
     return sorted(found.items())
 

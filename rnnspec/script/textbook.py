@@ -249,7 +249,8 @@ class TextbookPrinter:
     def _array(self, value: Value) -> list[str]:
         lead, lag = self.pads.get(value.id, (0, 0))
         time = ["T" + (f" + {lead + lag}" if lead + lag else "")] if value.time == "step" else []
-        axes = ", ".join([*time, *shape_text(value.shape, self.sizes), "B"])
+        batch = [] if value.time == "fixed" else ["B"]
+        axes = ", ".join([*time, *shape_text(value.shape, self.sizes), *batch])
         axes = f"({axes}{',' if ',' not in axes else ''})"
         kind = "int" if value.op == "ids" else "bool" if self.steps.is_condition(value) else "dtype"
         name = self.names[value.id]

@@ -213,7 +213,7 @@ class ComplexStep:
     def _parts(self, moved: Mapping[str, Array], copies: int) -> Array:
         params = {name: value[None] for name, value in self.params.items()}
         batch, state = _repeated(self.batch, copies), _repeated(self.state or {}, copies)
-        drawn = None if self.drawn is None else [np.concatenate([numbers] * copies) for numbers in self.drawn]
+        drawn = None if self.drawn is None else [_tiled(numbers, copies) for numbers in self.drawn]
         run = self.reference.run({**params, **moved}, batch, drawn, state)
         return np.asarray(run.loss_parts())
 
@@ -223,6 +223,11 @@ class ComplexStep:
 
 def _repeated(arrays: Mapping[str, Any], copies: int) -> dict[str, Any]:
     return {name: np.concatenate([value] * copies) for name, value in arrays.items() if isinstance(value, np.ndarray)}
+
+
+def _tiled(numbers: Array, copies: int) -> Array:
+    """Random numbers for every copy of a batch; those that all sequences share stay as they are."""
+    return numbers if len(numbers) == 1 else np.concatenate([numbers] * copies)
 
 
 def trainable(model: Model) -> Iterator[str]:

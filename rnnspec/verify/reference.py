@@ -165,7 +165,7 @@ class Run:
         numbers = self.drawn[int(str(node.option("place")))]
         shared = numbers.shape[1] == 1 or node.when != "step"
         at_step = numbers[:, 0 if shared else step - 1]
-        return applied(self.array(at_step.reshape(self.batch, *node.shape)), *values)
+        return applied(self.array(at_step.reshape(len(at_step), *node.shape)), *values)
 
     def _earlier(self, name: str, step: int) -> Array:
         """A value at this step or before the first one, where it has its start value or zero."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from rnnspec.frontend import model
 from rnnspec.frontend.typed import Spec
 from rnnspec.passes.functions import FUNCTIONS, Rule
 from rnnspec.script import expressions, optimizers, render, view_border
@@ -160,6 +161,7 @@ def reach() -> None:
 
 REACH = [reach]
 SEEN = "w.share[: w.seen] = 0"
+WEIGHTS = [partial(test_draws.weights_agree, 1)]
 FORMULA = [partial(test_draws.formula_agrees, 1)]
 NUMBERS = [test_draws.numbers_are_right]
 DRAWN = [test_script_frame.test_draws_depend_on_the_step_alone]
@@ -207,6 +209,9 @@ TRAINING = [
     Fault("the learning rate is one step late", row(SCHEDULES, "exponential", text("(step - 1)", "step")), BY_HAND),
     Fault("half the gradient of l2", row(PENALTIES, "l2", in_penalty("    scratch *= 2\n", "")), models(0)),
     Fault("the gradient of l1 is lost", row(PENALTIES, "l1", in_penalty("g.vector += scratch", "pass")), BY_HAND),
+    Fault(
+        "weights are not dropped", attribute(model, "dropped", instead(lambda *_: {})), WEIGHTS, (AssertionError, IndexError)
+    ),
     Fault("zoneout keeps the new value", row(FUNCTIONS, "zoneout", swapped), FORMULA),
     Fault("evaluation never keeps the old value", row(DRAWS, "zoneout", never_kept), FORMULA),
     Fault("noise is twice as large", in_script("return std * generator", "return 2 * std * generator"), NUMBERS),

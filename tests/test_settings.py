@@ -42,8 +42,9 @@ def problems_of(text: str, kind: str) -> list[Diagnostic]:
     [
         ("sgd(0.5)", "optimizer", {"lr": 0.5, "momentum": 0.0, "nesterov": False}),
         ("adam(lr=2e-3, beta2=0.99)", "optimizer",
-         {"lr": 2e-3, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "decay": 0.0}),
+         {"lr": 2e-3, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "amsgrad": False}),
         ("cosine(warmup=200)", "schedule", {"warmup": 200, "final": 0.0}),
+        ("constant(10)", "schedule", {"warmup": 10}),
         ("none", "clip", {}),
         ("tbptt(20)", "truncation", {"k1": 20, "k2": None}),
         ("tbptt(k1=10, k2=40)", "truncation", {"k1": 10, "k2": 40}),
@@ -72,7 +73,7 @@ def test_file_names_are_relative_to_the_folder_of_the_spec(tmp_path: Path) -> No
 
 
 def test_the_table_is_complete() -> None:
-    assert list(SETTINGS["optimizer"]) == ["sgd", "adam", "rmsprop", "adagrad"]
+    assert list(SETTINGS["clip"]) == ["global_norm", "value", "none"]
     for rows in SETTINGS.values():
         for row in rows.values():
             assert row.doc
@@ -101,7 +102,7 @@ error[E0603]: there is no optimizer called `adamm`
    |              ^^^^^
    |
    = help: did you mean `adam`?
-   = note: available: sgd, adam, rmsprop, adagrad"""
+   = note: available: sgd, adam, adamw, nadam, radam, rmsprop, adagrad, adadelta, lion"""
     )
 
 
@@ -116,7 +117,7 @@ error[E0604]: `adam` has no argument `learning_rate`
    |                   ^^^^^^^^^^^^^
    |
    = help: did you mean `lr`?
-   = note: arguments of `adam`: lr, beta1, beta2, eps, decay"""
+   = note: arguments of `adam`: lr, beta1, beta2, eps, amsgrad"""
     )
 
 
@@ -175,6 +176,10 @@ error[E0602]: a dropout rate must be at least 0 and below 1
         ("adam(lr=h[t])", "optimizer", "E0601", "`lr` must be a number", None),
         ("adam(lr=1, betas=[0.9, 0.99])", "optimizer", "E0604", "`adam` has no argument `betas`",
          "write `beta1=0.9, beta2=0.999`"),
+        ("adam(lr=1, decay=0.1)", "optimizer", "E0604", "`adam` has no argument `decay`",
+         "write `adamw(...)`, which has `decay`; a penalty in the loss is `l2:` under `params:`"),
+        ("amsgrad(lr=1)", "optimizer", "E0603", "there is no optimizer called `amsgrad`", "write `adam(lr=..., amsgrad=true)`"),
+        ("sgd(lr=1, nesterov=true)", "optimizer", "E0606", "`nesterov` does nothing without `momentum`", "give `momentum` too"),
         ("none(1)", "clip", "E0604", "`none` takes no arguments", None),
         ("tbptt(1, 2, 3)", "truncation", "E0604", "`tbptt` takes at most 2 arguments", None),
         ("tbptt(0)", "truncation", "E0602", "`k1` must be at least 1", None),
@@ -182,7 +187,7 @@ error[E0602]: a dropout rate must be at least 0 and below 1
         ("tbptt(steps=4)", "truncation", "E0604", "`tbptt` has no argument `steps`", "did you mean `k1`?"),
         ("adam(1, lr=2)", "optimizer", "E0604", "the argument `lr` is given twice", None),
         ("zeros(gain=1)", "init", "E0604", "`zeros` has no argument `gain`", None),
-        ("3 + adam", "optimizer", "E0601", "`optimizer` must be one of: sgd, adam, rmsprop, adagrad", None),
+        ("3 + none", "clip", "E0601", "`clip` must be one of: global_norm, value, none", None),
         ("glorot", "init", "E0603", "there is no initialiser called `glorot`", "did you mean `glorot_normal`?"),
         ("text(data.txt)", "source", "E0601", "`path` must be a text in quotes", 'write "data.txt"'),
         ("csv('a', ['x', 'x'])", "source", "E0604", "the column `x` is listed twice", None),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,16 +43,17 @@ class Argument:
 
 @dataclass(frozen=True)
 class Row:
-    """One setting: what it does, and its arguments in positional order."""
+    """One setting: what it does, its arguments in positional order, and which of them need another one to be set."""
 
     doc: str
     arguments: tuple[Argument, ...] = ()
     matrix: bool = False  # an initialiser that knows no other shape
+    needs: tuple[tuple[str, str], ...] = ()
 
 
-def row(doc: str, *arguments: Argument, matrix: bool = False) -> Row:
-    """A row of the table."""
-    return Row(doc, arguments, matrix)
+def row(doc: str, *arguments: Argument, matrix: bool = False, needs: Mapping[str, str] | None = None) -> Row:
+    """A row of the table; `needs` says which arguments do nothing without another one."""
+    return Row(doc, arguments, matrix, tuple((needs or {}).items()))
 
 
 def number(name: str, default: object = REQUIRED, allowed: Range = ANY) -> Argument:
@@ -142,6 +143,9 @@ def read_arguments(
     missing = [name for name, value in values if value is REQUIRED]
     if missing and len(problems) == count:
         problems.append(_missing(call, missing))
+    problems += [
+        _needs(given[name], name, other) for name, other in row.needs if dict(values)[name] and not dict(values)[other]
+    ]
     return tuple(values) if len(problems) == count else None
 
 
@@ -177,8 +181,14 @@ def _unknown(call: str, name: str, span: Span, names: list[str]) -> Diagnostic:
     help = f"did you mean `{meant}`?" if meant else None
     if name == "betas" and "beta1" in names:
         help = "write `beta1=0.9, beta2=0.999`"
+    if call == "adam" and name in ("decay", "weight_decay"):
+        help = "write `adamw(...)`, which has `decay`; a penalty in the loss is `l2:` under `params:`"
     note = f"arguments of `{call}`: {', '.join(names)}" if names else f"`{call}` takes no arguments"
     return problem("E0604", f"`{call}` has no argument `{name}`", span, help=help, note=note)
+
+
+def _needs(node: Node, name: str, other: str) -> Diagnostic:
+    return problem("E0606", f"`{name}` does nothing without `{other}`", node.span, help=f"give `{other}` too")
 
 
 def _missing(call: CallNode, names: list[str]) -> Diagnostic:

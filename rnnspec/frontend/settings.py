@@ -30,8 +30,12 @@ from rnnspec.frontend.values import FRACTION, NOT_NEGATIVE, POSITIVE, Range
 
 LR = number("lr", allowed=POSITIVE)
 EPS = number("eps", 1e-8, POSITIVE)
+BETAS = (number("beta1", 0.9, FRACTION), number("beta2", 0.999, FRACTION))
+MOMENTUM = number("momentum", 0.0, FRACTION)
+AMSGRAD = flag("amsgrad", False)
 SHARE = Range(0, 1, above=True, closed=True)
 FROM_ZERO = Range(0, 1_000_000_000, closed=True)
+WARMUP = whole("warmup", 0, FROM_ZERO)
 SYMBOLS = whole("symbols", 8)
 SEQUENCES = whole("sequences", 10_000)
 
@@ -40,29 +44,49 @@ SETTINGS: dict[str, dict[str, Row]] = {
         "sgd": row(
             "gradient descent, with momentum where it is given",
             LR,
-            number("momentum", 0.0, FRACTION),
+            MOMENTUM,
             flag("nesterov", False),
+            needs={"nesterov": "momentum"},
         ),
-        "adam": row(
-            "Adam; `decay` is decoupled weight decay (AdamW)",
+        "adam": row("Adam; `amsgrad` divides by the largest mean square so far", LR, *BETAS, EPS, AMSGRAD),
+        "adamw": row(
+            "Adam, and weights that decay apart from the gradient: by `lr * decay` at each step",
+            LR,
+            *BETAS,
+            EPS,
+            number("decay", 0.01, NOT_NEGATIVE),
+            AMSGRAD,
+        ),
+        "nadam": row("Adam with Nesterov's look ahead", LR, *BETAS, EPS, number("momentum_decay", 0.004, NOT_NEGATIVE)),
+        "radam": row("Adam that trusts its mean square little at the start", LR, *BETAS, EPS),
+        "rmsprop": row(
+            "divides by a running mean of squares, of which `centered` takes the square of the mean",
+            LR,
+            number("rho", 0.9, FRACTION),
+            EPS,
+            MOMENTUM,
+            flag("centered", False),
+        ),
+        "adagrad": row("divides by the sum of all squares so far", LR, number("eps", 1e-10, POSITIVE)),
+        "adadelta": row(
+            "measures the gradient in units of the changes made before",
+            number("lr", 1.0, POSITIVE),
+            number("rho", 0.9, FRACTION),
+            number("eps", 1e-6, POSITIVE),
+        ),
+        "lion": row(
+            "the sign of a running mean of the gradient; weights decay as in `adamw`",
             LR,
             number("beta1", 0.9, FRACTION),
-            number("beta2", 0.999, FRACTION),
-            EPS,
+            number("beta2", 0.99, FRACTION),
             number("decay", 0.0, NOT_NEGATIVE),
         ),
-        "rmsprop": row("divides by a running mean of squares", LR, number("rho", 0.9, FRACTION), EPS),
-        "adagrad": row("divides by the sum of all squares so far", LR, number("eps", 1e-10, POSITIVE)),
     },
     "schedule": {
-        "constant": row("the same learning rate throughout"),
-        "cosine": row(
-            "a linear start over `warmup` steps, then half a cosine down to the learning rate `final`",
-            whole("warmup", 0, FROM_ZERO),
-            number("final", 0.0, NOT_NEGATIVE),
-        ),
-        "step": row("times `factor` after `every` steps", whole("every"), number("factor", allowed=SHARE)),
-        "exponential": row("times `rate` after every step", number("rate", allowed=SHARE)),
+        "constant": row("the same learning rate throughout", WARMUP),
+        "cosine": row("half a cosine down to the learning rate `final`", WARMUP, number("final", 0.0, NOT_NEGATIVE)),
+        "step": row("times `factor` after `every` steps", whole("every"), number("factor", allowed=SHARE), WARMUP),
+        "exponential": row("times `rate` after every step", number("rate", allowed=SHARE), WARMUP),
     },
     "clip": {
         "global_norm": row("shrinks the gradient where its norm is above `max`", number("max", allowed=POSITIVE)),
@@ -153,6 +177,13 @@ SETTINGS: dict[str, dict[str, Row]] = {
 }
 """Kind -> name -> row.  The kinds `inputs` and `targets` are the encodings of columns."""
 
+INSTEAD = {
+    "amsgrad": "adam(lr=..., amsgrad=true)",
+    "momentum": "sgd(lr=..., momentum=0.9)",
+    "nesterov": "sgd(lr=..., momentum=0.9, nesterov=true)",
+}
+"""What other systems give a name of its own, and how it is written here."""
+
 NOUNS = {"init": "initialiser", "source": "data source", "inputs": "encoding", "targets": "encoding"}
 """How messages call a kind whose key is not a word for it."""
 
@@ -193,4 +224,6 @@ def _unknown(call: CallNode, kind: str) -> Diagnostic:
     meant = suggest(call.name, SETTINGS[kind])
     message = f"there is no {NOUNS.get(kind, kind)} called `{call.name}`"
     help = f"did you mean `{meant}`?" if meant else None
+    if kind == "optimizer" and call.name in INSTEAD:
+        help = f"write `{INSTEAD[call.name]}`"
     return problem(code, message, call.name_span, help=help, note="available: " + ", ".join(SETTINGS[kind]))

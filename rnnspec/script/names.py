@@ -16,7 +16,7 @@ OWN = frozenset(
 )
 """Names that the script uses itself or imports, beside the NumPy functions."""
 
-VIEWS = frozenset(["vector", "named", "fill"])
+VIEWS = frozenset(["vector", "trained", "named", "fill"])
 """What `Views` has beside the parameters."""
 
 

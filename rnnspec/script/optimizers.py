@@ -1,171 +1,284 @@
-"""How parameters are updated: one row for each optimizer, schedule and clip of the language.
+"""How parameters are updated: one row for each optimizer of the language.
 
-The lines work on flat vectors and in place: `w` the parameters, `dw` their gradient, `change` scratch that ends up as
-what is subtracted from `w`; `lr` is the learning rate of this step, `step` its number, from 1.
+The lines work on flat vectors and in place: `weights` the parameters, `gradient` theirs, `change` scratch that ends up as
+what is subtracted from `weights`; `lr` is the learning rate of this step, `step` its number, from 1.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rnnspec.frontend.typed import Setting
 from rnnspec.script.code import Code, fill, lines
 
+Choice = str | Mapping[str, str]
+"""A text, or one for each argument that makes a difference: that of the first argument that is set, or else that of `""`."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What an optimizer keeps from step to step, and what it is before the first one."""
+
+    name: str
+    meaning: str
+    start: str = "np.zeros_like(p.trained)"
+
 
 @dataclass(frozen=True)
 class Optimizer:
-    """What it does in one sentence, the vectors it keeps from step to step (name, meaning), and its lines."""
+    """What it does in one sentence, its lines, and the state that they may use."""
 
-    title: str
-    state: tuple[tuple[str, str], ...]
-    code: str
+    title: Choice
+    code: tuple[Choice, ...]
+    state: tuple[State, ...] = ()
 
 
-MEAN_SQUARE = ("v", "running mean of the squared gradient")
+def chosen(choice: Choice, setting: Setting) -> str:
+    """The text that the arguments of a setting choose."""
+    if isinstance(choice, str):
+        return choice
+    return next(text for argument, text in choice.items() if not argument or setting[argument])
 
-OPTIMIZERS = {
-    "sgd": Optimizer(
-        "Gradient descent.",
-        (),
-        """
-np.multiply(dw, lr, out=change)
-""",
-    ),
-    "sgd momentum": Optimizer(
-        "Gradient descent with momentum: the gradient pushes a velocity.",
-        (("velocity", "decaying sum of the gradients"),),
-        """
-velocity *= {momentum}
-velocity += dw
-np.multiply(velocity, lr, out=change)
-""",
-    ),
-    "sgd nesterov": Optimizer(
-        "Gradient descent with momentum that looks one step ahead (Nesterov).",
-        (("velocity", "decaying sum of the gradients"),),
-        """
-velocity *= {momentum}
-velocity += dw
-np.multiply(velocity, {momentum}, out=change)
-change += dw
-change *= lr
-""",
-    ),
-    "adam": Optimizer(
-        "Adam (Kingma and Ba 2015): the mean gradient over the root of its mean square, both freed of their start.",
-        (("m", "running mean of the gradient"), MEAN_SQUARE),
-        """
-# m = beta1 * m + (1 - beta1) * dw
-m *= {beta1}
-np.multiply(dw, 1 - {beta1}, out=change)
+
+def mean_of_gradients(share: str) -> str:
+    """Lines that update `m`; `share` names the argument that says how much of it stays."""
+    return f"""
+# m = {share} * m + (1 - {share}) * gradient
+m *= {{{share}}}
+np.multiply(gradient, 1 - {{{share}}}, out=change)
 m += change
-# v = beta2 * v + (1 - beta2) * dw ** 2
-v *= {beta2}
-np.multiply(dw, dw, out=change)
-change *= 1 - {beta2}
+"""
+
+
+def mean_of_squares(share: str) -> str:
+    """Lines that update `v`; `share` names the argument that says how much of it stays."""
+    return f"""
+# v = {share} * v + (1 - {share}) * gradient ** 2
+v *= {{{share}}}
+np.multiply(gradient, gradient, out=change)
+change *= 1 - {{{share}}}
 v += change
+"""
+
+
+M = State("m", "running mean of the gradient")
+V = State("v", "running mean of the squared gradient")
+V_MAX = State("v_max", "largest running mean so far")
+VELOCITY = State("velocity", "decaying sum of what moves the parameters")
+
+MOMENTS = (mean_of_gradients("beta1"), mean_of_squares("beta2"))
+
+ADAM = """
 # change = lr * (m / (1 - beta1 ** step)) / (sqrt(v / (1 - beta2 ** step)) + eps)
 root = (1 - {beta2}**step) ** 0.5
 np.sqrt(v, out=change)
 change += {eps} * root
 np.divide(m, change, out=change)
 change *= lr * root / (1 - {beta1}**step)
+"""
+
+AMSGRAD: Choice = {
+    "amsgrad": """
+# v is from here on the largest one so far
+v = np.maximum(v_max, v, out=v_max)
 """,
+    "": "",
+}
+
+DECAY: Choice = {
+    "decay": """
+# weight decay, apart from the gradient (Loshchilov and Hutter 2019); the gradient is not needed any more
+np.multiply(weights, lr * {decay}, out=gradient)
+change += gradient
+""",
+    "": "",
+}
+
+OPTIMIZERS = {
+    "sgd": Optimizer(
+        {
+            "nesterov": "Gradient descent with momentum that looks one step ahead (Nesterov 1983).",
+            "momentum": "Gradient descent with momentum: the gradient pushes a velocity (Polyak 1964).",
+            "": "Gradient descent.",
+        },
+        (
+            {"momentum": "velocity *= {momentum}\nvelocity += gradient", "": ""},
+            {
+                "nesterov": """
+# change = lr * (gradient + momentum * velocity)
+np.multiply(velocity, {momentum}, out=change)
+change += gradient
+change *= lr
+""",
+                "momentum": "np.multiply(velocity, lr, out=change)",
+                "": "np.multiply(gradient, lr, out=change)",
+            },
+        ),
+        (VELOCITY,),
+    ),
+    "adam": Optimizer(
+        {
+            "amsgrad": "AMSGrad (Reddi et al. 2018): Adam with the largest mean square so far.",
+            "": "Adam (Kingma and Ba 2015): the mean gradient over its root mean square, both corrected for starting at zero.",
+        },
+        (*MOMENTS, AMSGRAD, ADAM),
+        (M, V, V_MAX),
+    ),
+    "adamw": Optimizer(
+        {
+            "amsgrad": "AdamW (Loshchilov and Hutter 2019) with the largest mean square so far (Reddi et al. 2018).",
+            "": "AdamW (Loshchilov and Hutter 2019): Adam, and weights that decay apart from the gradient.",
+        },
+        (*MOMENTS, AMSGRAD, ADAM, DECAY),
+        (M, V, V_MAX),
+    ),
+    "nadam": Optimizer(
+        "NAdam (Dozat 2016): Adam with Nesterov's look ahead, and a momentum `mu` that grows.",
+        (
+            *MOMENTS,
+            """
+# change = lr * ((1 - mu) / (1 - product) * gradient + ahead / (1 - product * ahead) * m)
+#          / (sqrt(v / (1 - beta2 ** step)) + eps)
+mu, ahead = ({beta1} * (1 - 0.5 * 0.96 ** ({momentum_decay} * n)) for n in (step, step + 1))
+product *= mu
+share, share_ahead = (1 - mu) / (1 - float(product)), ahead / (1 - float(product) * ahead)
+np.multiply(m, lr * share_ahead, out=change)
+gradient *= lr * share
+change += gradient
+root = gradient  # not needed any more
+np.multiply(v, 1 / (1 - {beta2}**step), out=root)
+np.sqrt(root, out=root)
+root += {eps}
+change /= root
+""",
+        ),
+        (M, V, State("product", "product of the momenta so far", "np.ones(())")),
+    ),
+    "radam": Optimizer(
+        "RAdam (Liu et al. 2020): Adam, with the mean square trusted only as far as its variance is small.",
+        (
+            *MOMENTS,
+            """
+# change = lr * rectified * m / (1 - beta1 ** step) / (sqrt(v) + eps) * sqrt(1 - beta2 ** step)
+longest = 2 / (1 - {beta2}) - 1
+length = longest - 2 * step * {beta2}**step / (1 - {beta2}**step)  # how many squares the mean is made of
+if length > 5:
+    rectified = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
+    np.sqrt(v, out=change)
+    change += {eps}
+    np.divide(m, change, out=change)
+    change *= lr * (rectified * (1 - {beta2}**step)) ** 0.5 / (1 - {beta1}**step)
+else:  # too few for their root
+    np.multiply(m, lr / (1 - {beta1}**step), out=change)
+""",
+        ),
+        (M, V),
     ),
     "rmsprop": Optimizer(
         "RMSprop (Hinton 2012): the gradient over the root of its recent mean square.",
-        (MEAN_SQUARE,),
-        """
-# v = rho * v + (1 - rho) * dw ** 2
-v *= {rho}
-np.multiply(dw, dw, out=change)
-change *= 1 - {rho}
-v += change
-# change = lr * dw / (sqrt(v) + eps)
+        (
+            mean_of_squares("rho"),
+            {
+                "centered": """
+# change = gradient / (sqrt(v - m ** 2) + eps), where m = rho * m + (1 - rho) * gradient
+m *= {rho}
+np.multiply(gradient, 1 - {rho}, out=change)
+m += change
+np.multiply(m, m, out=change)
+np.subtract(v, change, out=change)
+np.maximum(change, 0, out=change)  # where rounding has made it negative
+np.sqrt(change, out=change)
+change += {eps}
+np.divide(gradient, change, out=change)
+""",
+                "": """
+# change = gradient / (sqrt(v) + eps)
 np.sqrt(v, out=change)
 change += {eps}
-np.divide(dw, change, out=change)
-change *= lr
+np.divide(gradient, change, out=change)
 """,
+            },
+            {
+                "momentum": "velocity *= {momentum}\nvelocity += change\nnp.multiply(velocity, lr, out=change)",
+                "": "change *= lr",
+            },
+        ),
+        (V, M, VELOCITY),
     ),
     "adagrad": Optimizer(
         "Adagrad (Duchi et al. 2011): the gradient over the root of the sum of all its squares.",
-        (("v", "sum of the squared gradients"),),
-        """
-# v = v + dw ** 2
-np.multiply(dw, dw, out=change)
+        (
+            """
+# v = v + gradient ** 2
+np.multiply(gradient, gradient, out=change)
 v += change
-# change = lr * dw / (sqrt(v) + eps)
+# change = lr * gradient / (sqrt(v) + eps)
 np.sqrt(v, out=change)
 change += {eps}
-np.divide(dw, change, out=change)
+np.divide(gradient, change, out=change)
 change *= lr
 """,
+        ),
+        (State("v", "sum of the squared gradients"),),
+    ),
+    "adadelta": Optimizer(
+        "Adadelta (Zeiler 2012): the gradient in units of the changes that were made before.",
+        (
+            mean_of_squares("rho"),
+            """
+# change = gradient * sqrt(u + eps) / sqrt(v + eps)
+np.add(v, {eps}, out=change)
+np.sqrt(change, out=change)
+gradient /= change
+np.add(u, {eps}, out=change)
+np.sqrt(change, out=change)
+change *= gradient
+# u = rho * u + (1 - rho) * change ** 2
+u *= {rho}
+np.multiply(change, change, out=gradient)
+gradient *= 1 - {rho}
+u += gradient
+change *= lr
+""",
+        ),
+        (V, State("u", "running mean of the squared change")),
+    ),
+    "lion": Optimizer(
+        "Lion (Chen et al. 2023): the sign of a running mean, so that all parameters move equally far.",
+        (
+            """
+# change = lr * sign(beta1 * m + (1 - beta1) * gradient)
+np.multiply(m, {beta1}, out=change)
+gradient *= 1 - {beta1}
+change += gradient
+np.sign(change, out=change)
+change *= lr
+# m = beta2 * m + (1 - beta2) * gradient, which is multiplied by 1 - beta1 already
+m *= {beta2}
+gradient *= (1 - {beta2}) / (1 - {beta1})
+m += gradient
+""",
+            DECAY,
+        ),
+        (M,),
     ),
 }
 
-DECAY = """
-# weight decay, apart from the gradient (Loshchilov and Hutter 2019); dw is not needed any more
-np.multiply(w, lr * {decay}, out=dw)
-change += dw
-"""
 
-SCHEDULES = {
-    "constant": """
-return LR
-""",
-    "cosine": """
-if step <= {warmup}:
-    return LR * step / {warmup}
-progress = (step - {warmup}) / max(1, steps - {warmup})
-return {final} + (LR - {final}) * (1 + math.cos(math.pi * progress)) / 2
-""",
-    "cosine without warmup": """
-return {final} + (LR - {final}) * (1 + math.cos(math.pi * step / steps)) / 2
-""",
-    "step": """
-return LR * {factor} ** ((step - 1) // {every})
-""",
-    "exponential": """
-return LR * {rate} ** (step - 1)
-""",
-}
-
-CLIPS = {
-    "none": "",
-    "global_norm": """
-if norm > {max}:  # shorten the whole gradient, keep its direction
-    dw *= {max} / norm
-""",
-    "value": """
-np.clip(dw, -{max}, {max}, out=dw)
-""",
-}
+def title_of(setting: Setting) -> str:
+    """What the optimizer of a setting does."""
+    return chosen(OPTIMIZERS[setting.name].title, setting)
 
 
-def optimizer_row(setting: Setting) -> Optimizer:
-    """The row of a setting; `sgd` has three."""
-    arguments = dict(setting.arguments)
-    if setting.name != "sgd" or not arguments["momentum"]:
-        return OPTIMIZERS[setting.name]
-    return OPTIMIZERS["sgd nesterov" if arguments["nesterov"] else "sgd momentum"]
+def state_of(setting: Setting) -> tuple[State, ...]:
+    """What the lines of an optimizer keep from step to step."""
+    code = optimizer_lines(setting)
+    return tuple(state for state in OPTIMIZERS[setting.name].state if re.search(rf"\b{state.name}\b", code))
 
 
 def optimizer_lines(setting: Setting) -> Code:
     """The lines that compute `change`."""
-    arguments = dict(setting.arguments)
-    decay = fill(DECAY, decay=arguments["decay"]) if arguments.get("decay") else ""
-    return lines([fill(optimizer_row(setting).code, **arguments), decay])
-
-
-def schedule_lines(setting: Setting | None) -> Code:
-    """The lines that return the learning rate of a step."""
-    if setting is None:
-        return fill(SCHEDULES["constant"])
-    bare = setting.name == "cosine" and not setting["warmup"]
-    return fill(SCHEDULES["cosine without warmup" if bare else setting.name], **dict(setting.arguments))
-
-
-def clip_lines(setting: Setting | None) -> Code:
-    """The lines that limit the gradient `dw`, whose length is `norm`."""
-    return fill(CLIPS[setting.name], **dict(setting.arguments)) if setting else Code("")
+    parts = (chosen(part, setting) for part in OPTIMIZERS[setting.name].code)
+    return lines(fill(part, **dict(setting.arguments)) for part in parts)

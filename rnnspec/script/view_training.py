@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from rnnspec.frontend.typed import Spec
 from rnnspec.script.body import Body
+from rnnspec.script.clips import clip_lines
 from rnnspec.script.code import Code, fill, literal, prose
-from rnnspec.script.optimizers import clip_lines
 from rnnspec.script.sources import reads_files
 from rnnspec.script.view_data import has_lanes
 from rnnspec.script.view_update import penalties
@@ -83,7 +83,7 @@ def training(spec: Spec, body: Body) -> Training:
         keep=_keep(spec),
         save_due=_save_due(spec),
         penalty=Code("penalty = penalise(p, g)" if penalised else ""),
-        clip=Code("clip(dw, norm)" if clip_lines(train.clip) else ""),
+        clip=Code("clip(g.trained, norm)" if clip_lines(train.clip) else ""),
         limit_norms=Code("limit_norms(p)" if limited else ""),
         numbers=Code("{" + ", ".join(f"{literal(name)}: {value}" for name, value in numbers.items() if value) + "}"),
         every=literal(monitor.every) if monitor.every else Code("max(1, steps // 100)"),

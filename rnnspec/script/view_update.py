@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rnnspec.frontend.typed import ParameterInfo, Spec
+from rnnspec.script.clips import clip_lines
 from rnnspec.script.code import Code, fill, lines, literal, prose
-from rnnspec.script.optimizers import clip_lines, optimizer_lines, optimizer_row, schedule_lines
+from rnnspec.script.optimizers import optimizer_lines, state_of, title_of
+from rnnspec.script.schedules import schedule_lines
 
 
 @dataclass(frozen=True)
@@ -33,19 +35,19 @@ class Update:
 def update(spec: Spec) -> Update:
     """The view of the update."""
     setting, infos = spec.train.optimizer, spec.model.parameters
-    row, found = optimizer_row(setting), penalties(spec)
+    state, found = state_of(setting), penalties(spec)
     scales = {info.name: info.lr_scale for info in infos if info.lr_scale != 1 and info.trainable}
     limits = {info.name: info.max_norm for info in infos if info.max_norm is not None}
-    names = [name for name, _ in row.state]
-    scaled = fill("self.lr_scale = spread({scales}, 1.0, dtype)[:TRAINABLE]", scales=scales)
+    names = [kept.name for kept in state]
+    scaled = fill("self.lr_scale = spread({scales}, 1.0, p.vector.dtype)[:TRAINABLE]", scales=scales)
     return Update(
         spread=bool(scales or any(found.values())),
         penalties=any(found.values()),
         penalty_title=Code(" + ".join(PENALTIES[name][0] for name, table in found.items() if table)),
         penalty_tables=Code(", ".join(fill("spread({table}, 0.0, dtype)", table=table) for table in found.values() if table)),
         penalty_lines=_penalty_lines(found),
-        title=prose(row.title),
-        state=lines(f"self.{name} = np.zeros(TRAINABLE, dtype)  # {meaning}" for name, meaning in row.state),
+        title=prose(title_of(setting)),
+        state=lines(f"self.{kept.name} = {kept.start}  # {kept.meaning}" for kept in state),
         saved=Code("{" + ", ".join(f'"{name}": self.{name}' for name in names) + "}"),
         unpack=Code(f"{', '.join([*names, 'change'])} = {', '.join(f'self.{name}' for name in [*names, 'change'])}"),
         lines=optimizer_lines(setting),

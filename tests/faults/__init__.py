@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults import losses, passes, rules, scripts
+from tests.faults import losses, passes, rules, scripts, updates
 
-FAULTS = {fault.name: fault for fault in (*rules.FAULTS, *passes.FAULTS, *scripts.FAULTS, *losses.FAULTS)}
+MODULES = (rules, passes, scripts, losses, updates)
+FAULTS = {fault.name: fault for module in MODULES for fault in module.FAULTS}

@@ -1,28 +1,24 @@
-"""Wrong lines in a script: indices, ends of sequences and windows, the training step."""
+"""Wrong lines in a script: indices, ends of sequences and windows, random draws."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from rnnspec.frontend import model
 from rnnspec.frontend.typed import Spec
 from rnnspec.passes.functions import FUNCTIONS, Rule
-from rnnspec.script import expressions, optimizers, render, view_border
+from rnnspec.script import expressions, render, view_border
 from rnnspec.script.calls import CALLS
 from rnnspec.script.code import Code
 from rnnspec.script.draws import DRAWS, Draw
 from rnnspec.script.fast import FastPrinter
-from rnnspec.script.optimizers import CLIPS, OPTIMIZERS, SCHEDULES
 from rnnspec.script.steps import SPECIAL, Steps
 from rnnspec.script.textbook import TextbookPrinter
-from rnnspec.script.view_update import PENALTIES
-from tests import test_draws, test_optimizers, test_reach, test_script_frame, test_training_step
-from tests.faults.planting import Check, Fault, Plant, attribute, instead, lines, models, row, text, windows
+from tests import test_draws, test_reach, test_script_frame
+from tests.faults.planting import Fault, Plant, attribute, instead, lines, models, row, text, windows
 
 
 def in_script(old: str, new: str) -> Plant:
@@ -69,11 +65,6 @@ def nothing_carried(self: Any) -> str:
 def carried_from(new: str) -> Callable[[Any], Any]:
     """Overlapping windows that go on from another step of the window before."""
     return lambda right: lambda self: right(self).replace("T = old.T - new.seen", f"T = {new}")
-
-
-def plain_momentum(right: Any) -> Any:
-    """Momentum without Nesterov's step ahead."""
-    return OPTIMIZERS["sgd momentum"]
 
 
 def ids_once(right: Any) -> Any:
@@ -125,28 +116,7 @@ def not_from_zero(right: Any) -> Any:
     return lambda self, found: right(self, found).replace("[:1] = 0", "[:0] = 0")
 
 
-def in_code(old: str, new: str) -> Callable[[Any], Any]:
-    """An optimizer with another text in its lines."""
-    return lambda right: replace(right, code=text(old, new)(right.code))
-
-
-def in_penalty(old: str, new: str) -> Callable[[Any], Any]:
-    """A penalty with another text in its lines."""
-    return lambda right: (right[0], text(old, new)(right[1]))
-
-
 # ------------------------------------------------------------------ checks
-
-
-def step_by_hand() -> None:
-    """Steps of training against the equations and torch's optimizer."""
-    with TemporaryDirectory() as folder:
-        test_training_step.steps_agree(Path(folder))
-
-
-def optimizer(case: str) -> list[Check]:
-    """One optimizer against torch."""
-    return [partial(test_optimizers.test_optimizer_equals_torch, case)]
 
 
 def reach() -> None:
@@ -165,9 +135,6 @@ WEIGHTS = [partial(test_draws.weights_agree, 1)]
 FORMULA = [partial(test_draws.formula_agrees, 1)]
 NUMBERS = [test_draws.numbers_are_right]
 DRAWN = [test_script_frame.test_draws_depend_on_the_step_alone]
-SCHEDULE = [partial(test_optimizers.test_schedule, "cosine")]
-BY_HAND = [step_by_hand]
-START = in_code("change *= lr * root / (1 - {beta1}**step)", "change *= lr * root")
 
 STEPS = [
     Fault("a start reads another step", row(CALLS, "step_at", other_attr(next_step)), models(1), (AssertionError, IndexError)),
@@ -198,17 +165,7 @@ WINDOWS = [
     Fault("the gradient is cut a step too early", in_script("max(0, new - back)", "max(0, new - back + 1)"), REACH),
     Fault("new sequences go on", attribute(FastPrinter, "_function_forward", not_from_zero), windows(5)),
 ]
-TRAINING = [
-    Fault("the gradient is not clipped", row(CLIPS, "global_norm", instead("")), BY_HAND),
-    Fault("another norm", in_script("norm = math.sqrt(np.dot(dw, dw))", "norm = float(np.abs(dw).sum())"), BY_HAND),
-    Fault("no correction of Adam's start", row(OPTIMIZERS, "adam", START), optimizer("adam")),
-    Fault("no correction in a step", row(OPTIMIZERS, "adam", START), BY_HAND),
-    Fault("momentum does not look ahead", row(OPTIMIZERS, "sgd nesterov", plain_momentum), optimizer("sgd nesterov")),
-    Fault("decay without rate", attribute(optimizers, "DECAY", text("lr * {decay}", "{decay}")), optimizer("adam with decay")),
-    Fault("the warm-up is one step late", row(SCHEDULES, "cosine", text("LR * step /", "LR * (step - 1) /")), SCHEDULE),
-    Fault("the learning rate is one step late", row(SCHEDULES, "exponential", text("(step - 1)", "step")), BY_HAND),
-    Fault("half the gradient of l2", row(PENALTIES, "l2", in_penalty("    scratch *= 2\n", "")), models(0)),
-    Fault("the gradient of l1 is lost", row(PENALTIES, "l1", in_penalty("g.vector += scratch", "pass")), BY_HAND),
+DRAWING = [
     Fault(
         "weights are not dropped", attribute(model, "dropped", instead(lambda *_: {})), WEIGHTS, (AssertionError, IndexError)
     ),
@@ -222,4 +179,4 @@ TRAINING = [
         DRAWN,
     ),
 ]
-FAULTS = [*STEPS, *WINDOWS, *TRAINING]
+FAULTS = [*STEPS, *WINDOWS, *DRAWING]

@@ -1,0 +1,87 @@
+"""Wrong lines between a gradient and the new parameters: norms, clips, schedules, optimizers, penalties."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rnnspec.script import schedules
+from rnnspec.script.clips import CLIPS
+from rnnspec.script.optimizers import OPTIMIZERS
+from rnnspec.script.schedules import SCHEDULES
+from rnnspec.script.view_update import PENALTIES
+from tests import test_optimizers, test_schedules, test_training_step
+from tests.faults.planting import Check, Fault, attribute, instead, models, row, text
+from tests.faults.scripts import in_script
+
+
+def in_code(old: str, new: str) -> Callable[[Any], Any]:
+    """An optimizer with another text in its lines, where it occurs."""
+
+    def wrong(right: Any) -> Any:
+        assert old in str(right.code), old
+        texts = (part if isinstance(part, dict) else {"": part} for part in right.code)
+        return replace(right, code=tuple({a: t.replace(old, new) for a, t in part.items()} for part in texts))
+
+    return wrong
+
+
+def in_penalty(old: str, new: str) -> Callable[[Any], Any]:
+    """A penalty with another text in its lines."""
+    return lambda right: (right[0], text(old, new)(right[1]))
+
+
+def step_by_hand() -> None:
+    """Steps of training against the equations and torch's optimizer."""
+    with TemporaryDirectory() as folder:
+        test_training_step.steps_agree(Path(folder))
+
+
+def optimizer(case: str, old: str, new: str) -> Fault:
+    """A wrong line of an optimizer, to be seen in one of its cases."""
+    check: Check = partial(test_optimizers.test_optimizer_equals_torch, case)
+    return Fault(f"{case}: {old}", row(OPTIMIZERS, case.split()[0], in_code(old, new)), [check])
+
+
+def schedule(name: str, old: str, new: str) -> Fault:
+    """A wrong line of a schedule."""
+    check: Check = partial(test_schedules.test_schedule_equals_torch, name)
+    return Fault(f"{name}: {old}", row(SCHEDULES, name, text(old, new)), [check])
+
+
+BY_HAND = [step_by_hand]
+WARM_UP = [partial(test_schedules.test_a_warm_up_comes_first, "exponential")]
+START = in_code("change *= lr * root / (1 - {beta1}**step)", "change *= lr * root")
+
+FAULTS = [
+    Fault("the gradient is not clipped", row(CLIPS, "global_norm", instead("")), BY_HAND),
+    Fault("another norm", in_script("math.sqrt(np.dot(g.trained, g.trained))", "float(abs(g.trained).sum())"), BY_HAND),
+    Fault("no correction of Adam's start", row(OPTIMIZERS, "adam", START), BY_HAND),
+    Fault("the warm-up is one step late", attribute(schedules, "WARMUP", text("LR * step", "LR * (step - 1)")), WARM_UP),
+    Fault("the learning rate is one step late", row(SCHEDULES, "exponential", text("done", "(done + 1)")), BY_HAND),
+    Fault("half the gradient of l2", row(PENALTIES, "l2", in_penalty("    scratch *= 2\n", "")), models(0)),
+    Fault("the gradient of l1 is lost", row(PENALTIES, "l1", in_penalty("g.vector += scratch", "pass")), BY_HAND),
+    optimizer("sgd nesterov", "np.multiply(velocity, {momentum}, out=change)", "np.copyto(change, velocity)"),
+    optimizer("sgd momentum", "velocity += gradient", "velocity += (1 - {momentum}) * gradient"),
+    optimizer("adam", "1 - {beta1}**step", "1"),
+    optimizer("adam amsgrad", "np.maximum(v_max, v, out=v_max)", "v"),
+    optimizer("adamw", "lr * {decay}", "{decay}"),
+    optimizer("nadam", "mu, ahead =", "ahead, mu ="),
+    optimizer("nadam", "product *= mu", "product *= ahead"),
+    optimizer("radam", "length > 5", "length > 50"),
+    optimizer("radam", "(rectified * (1 - {beta2}**step))", "(1 - {beta2}**step)"),
+    optimizer("rmsprop centered", "np.multiply(m, m, out=change)", "change[:] = 0"),
+    optimizer("rmsprop momentum", "velocity += change", "velocity += change * (1 - {momentum})"),
+    optimizer("adagrad", "v += change", "v[:] = change"),
+    optimizer("adadelta", "np.add(u, {eps}, out=change)", "np.add(u, 0, out=change)"),
+    optimizer("adadelta", "np.multiply(change, change, out=gradient)", "np.multiply(gradient, gradient, out=gradient)"),
+    optimizer("lion", "(1 - {beta2}) / (1 - {beta1})", "(1 - {beta2})"),
+    schedule("step", "done //", "(done + 1) //"),
+    schedule("exponential", "done", "(done + 1)"),
+    schedule("cosine", "done", "(done + 1)"),
+    schedule("cosine", "(LR - {final})", "LR"),
+]

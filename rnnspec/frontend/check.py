@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnnspec.diagnostics import Diagnostic, Source, Span, SpecError, problem
-from rnnspec.frontend.columns import Offer, read_offer
+from rnnspec.frontend.columns import read_offer
 from rnnspec.frontend.encodings import VOCABULARY, Encoder, Item
 from rnnspec.frontend.model import ModelReader, read_texts
+from rnnspec.frontend.offers import Offer
 from rnnspec.frontend.overrides import Overrides, apply_overrides
 from rnnspec.frontend.schema import Fields, read_section, read_spec
 from rnnspec.frontend.sections import (

@@ -1,60 +1,29 @@
-"""What a data source offers: its columns with their sizes, read from the data without loading more than is needed."""
+"""What each data source offers: one row each."""
 
 from __future__ import annotations
 
-import csv
-import struct
-import zipfile
-import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Callable
 
-import numpy as np
-from numpy.lib import format as npy
-from numpy.typing import NDArray
-
-from rnnspec.diagnostics import Diagnostic, SpecError, problem, suggest
+from rnnspec.diagnostics import Diagnostic
+from rnnspec.frontend import source_files, source_tasks
+from rnnspec.frontend.offers import Offer, Unusable
 from rnnspec.frontend.typed import Setting
 
-MAX_TEXT = 500_000_000
-BROKEN = (
-    *(OSError, ValueError, EOFError, RuntimeError, OverflowError, MemoryError),
-    *(zipfile.BadZipFile, zlib.error, struct.error),
-)
-"""What reading a damaged archive may raise."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column.  `axes`: its shape for one sequence, or for one step of a stream.
-
-    `classes`: how many different whole numbers there are, from 0; None where only `numbers`, which reads all of them, can
-    tell, or where they are no whole numbers.
-    """
-
-    axes: tuple[int, ...]
-    whole: bool
-    classes: int | None = None
-    numbers: Callable[[], NDArray[Any]] | None = None
-
-    def largest(self) -> int | None:
-        """The largest number, -1 if there are some below 0; None where that is not known.  SpecError for a damaged file."""
-        if self.classes is not None or self.numbers is None:
-            return None if self.classes is None else self.classes - 1
-        numbers = self.numbers()
-        return -1 if numbers.min() < 0 else int(numbers.max())
-
-
-@dataclass(frozen=True)
-class Offer:
-    """The columns of a source; a stream is one endless sequence, everything else a set of sequences."""
-
-    columns: Mapping[str, Column]
-    stream: bool = False
-    vocabulary: str = ""
+SOURCES: dict[str, Callable[[Setting], Offer]] = {
+    "text": source_files.text,
+    "csv": source_files.table,
+    "npz": source_files.archive,
+    "adding": source_tasks.adding,
+    "copy_task": source_tasks.copy_task,
+    "recall": source_tasks.recall,
+    "parity": source_tasks.parity,
+    "dyck": source_tasks.dyck,
+    "anbn": source_tasks.anbn,
+    "reber": source_tasks.reber,
+    "sine": source_tasks.sine,
+    "mackey_glass": source_tasks.mackey_glass,
+    "lorenz": source_tasks.lorenz,
+}
 
 
 def read_offer(source: Setting, problems: list[Diagnostic]) -> Offer | None:
@@ -62,183 +31,5 @@ def read_offer(source: Setting, problems: list[Diagnostic]) -> Offer | None:
     try:
         return SOURCES[source.name](source)
     except Unusable as error:
-        problems.append(_diagnostic(error, source))
+        problems.append(error.about(source))
         return None
-
-
-def _diagnostic(error: Unusable, source: Setting) -> Diagnostic:
-    message, note = error.args
-    assert source.span is not None
-    return problem("E0703", message, source.span, note=note)
-
-
-class Unusable(Exception):
-    """Data that cannot be used: a message, and a note or None."""
-
-    def __init__(self, message: str, note: str | None = None) -> None:
-        super().__init__(message, note)
-
-
-# ------------------------------------------------------------------ files
-
-
-def _file(source: Setting) -> Path:
-    path = cast(Path, source["path"])
-    try:
-        found = "\0" not in str(path) and path.is_file()
-    except OSError as error:  # such as a name that is too long
-        raise Unusable(f"the data file `{path.name[:40]}` cannot be read", error.strerror) from None
-    if not found:
-        note = "the names of data files are relative to the folder of the spec"
-        raise Unusable(f"the data file `{path.name}` does not exist", note)
-    return path
-
-
-def _text(source: Setting) -> Offer:
-    if source["path"] == "python_docs":
-        return _characters(python_docs())
-    path = _file(source)
-    try:
-        if path.stat().st_size > MAX_TEXT:
-            raise Unusable(f"the text `{path.name}` is larger than {MAX_TEXT:,} bytes")
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise Unusable(f"the text `{path.name}` is not valid UTF-8", f"at byte {error.start}") from None
-    except OSError as error:
-        raise Unusable(f"the text `{path.name}` cannot be read", error.strerror) from None
-    return _characters(text)
-
-
-def python_docs() -> str:
-    """The help texts that come with every Python, one after another."""
-    from pydoc_data.topics import topics
-
-    return "\n\n".join(topics[name] for name in sorted(topics))
-
-
-def _characters(text: str) -> Offer:
-    vocabulary = "".join(sorted(set(text)))
-    if len(text) < 2:
-        raise Unusable("the text has fewer than two characters")
-    return Offer({"ids": Column((), True, len(vocabulary))}, stream=True, vocabulary=vocabulary)
-
-
-def _csv(source: Setting) -> Offer:
-    path = _file(source)
-    names = cast("tuple[str, ...]", source["columns"])
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            header = list(rows.fieldnames or ())
-            for name in names:
-                _check_listed(name, header, f"the table `{path.name}` has no column")
-            steps = sum(_check_row(row, names, path.name, line) for line, row in enumerate(rows, 2))
-    except UnicodeDecodeError as error:
-        raise Unusable(f"the table `{path.name}` is not valid UTF-8", f"at byte {error.start}") from None
-    except (OSError, csv.Error) as error:
-        raise Unusable(f"the table `{path.name}` cannot be read", str(error)) from None
-    if steps < 2:
-        raise Unusable(f"the table `{path.name}` has fewer than two rows")
-    return Offer({name: Column((), False) for name in names}, stream=True)
-
-
-def _check_row(row: Mapping[str, str | None], names: tuple[str, ...], file: str, line: int) -> bool:
-    """Every value is a finite number; True, so that rows can be counted."""
-    for name in names:
-        value = row[name]
-        try:
-            finite = value is not None and bool(np.isfinite(float(value)))
-        except ValueError:
-            finite = False
-        if not finite:
-            shown = "nothing" if not value else f"`{value[:20]}`"
-            raise Unusable(f"the column `{name}` of `{file}` must hold numbers", f"line {line} has {shown}")
-    return True
-
-
-def _check_listed(name: str, known: list[str], message: str) -> None:
-    if name not in known:
-        near = suggest(name, known)
-        raise Unusable(f"{message} `{name}`", f"did you mean `{near}`?" if near else "it has: " + ", ".join(known))
-
-
-def _npz(source: Setting) -> Offer:
-    path = _file(source)
-    headers = _headers(path)
-    columns, lengths = {}, {}
-    for name in cast("tuple[str, ...]", source["arrays"]):
-        _check_listed(name, list(headers), f"the file `{path.name}` has no array")
-        shape, dtype = headers[name]
-        if dtype.kind not in "biuf":
-            raise Unusable(f"the array `{name}` of `{path.name}` must hold numbers", f"it holds {dtype}")
-        if not shape or min(shape) < 1:
-            raise Unusable(f"the array `{name}` of `{path.name}` is empty or a single number")
-        lengths[shape[0]] = name
-        columns[name] = Column(tuple(shape[1:]), dtype.kind in "biu", numbers=partial(_array, source, name))
-    if len(lengths) > 1:
-        (few, first), (many, second) = sorted(lengths.items())[:2]
-        message = f"the arrays of `{path.name}` have different numbers of sequences"
-        raise Unusable(message, f"`{first}` has {few}, `{second}` has {many}")
-    return Offer(columns)
-
-
-def _array(source: Setting, name: str) -> NDArray[Any]:
-    """An array of an archive; SpecError where the file turns out to be damaged."""
-    path = _file(source)
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return cast("NDArray[Any]", archive[name])
-    except BROKEN as error:
-        raise SpecError([_diagnostic(_not_an_archive(path, error), source)]) from None
-
-
-def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
-    """Shape and type of every array of an archive; no array is read."""
-    found = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for entry in archive.namelist():
-                with archive.open(entry) as file:
-                    version = npy.read_magic(file)
-                    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-                    shape, _, dtype = read(file)
-                found[entry.removesuffix(".npy")] = (shape, dtype)
-    except BROKEN as error:
-        raise _not_an_archive(path, error) from None
-    return found
-
-
-def _not_an_archive(path: Path, error: Exception) -> Unusable:
-    return Unusable(f"`{path.name}` is not an archive of NumPy arrays, or it is damaged", str(error))
-
-
-# ------------------------------------------------------------------ tasks that are made up
-
-
-def _adding(source: Setting) -> Offer:
-    length = cast(int, source["length"])
-    return Offer({"x": Column((length, 2), False), "y": Column((1,), False)})
-
-
-def _copy_task(source: Setting) -> Offer:
-    symbols, length, delay = (cast(int, source[name]) for name in ("symbols", "length", "delay"))
-    column = Column((2 * length + delay,), True, symbols + 2)  # blank, symbols, signal
-    return Offer({"ids": column, "out": column})
-
-
-def _recall(source: Setting) -> Offer:
-    symbols, length, delay = (cast(int, source[name]) for name in ("symbols", "length", "delay"))
-    if delay >= length:
-        raise Unusable(f"the delay of `recall` must be shorter than its sequences, which have {length} steps")
-    column = Column((length,), True, symbols + 1)  # nothing, symbols
-    return Offer({"ids": column, "out": column})
-
-
-SOURCES: dict[str, Callable[[Setting], Offer]] = {
-    "text": _text,
-    "csv": _csv,
-    "npz": _npz,
-    "adding": _adding,
-    "copy_task": _copy_task,
-    "recall": _recall,
-}

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
-from rnnspec.frontend.columns import Column, Offer
 from rnnspec.frontend.equations import parse_value
 from rnnspec.frontend.functions import FUNCTIONS, OF_BATCHES, RESERVED
+from rnnspec.frontend.offers import Column, Offer
 from rnnspec.frontend.parameters import NAME
 from rnnspec.frontend.schema import Fields
 from rnnspec.frontend.settings import resolve

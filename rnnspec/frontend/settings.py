@@ -38,6 +38,7 @@ FROM_ZERO = Range(0, 1_000_000_000, closed=True)
 WARMUP = whole("warmup", 0, FROM_ZERO)
 SYMBOLS = whole("symbols", 8)
 SEQUENCES = whole("sequences", 10_000)
+NORMALIZE = choice("normalize", "none", "zscore")
 
 SETTINGS: dict[str, dict[str, Row]] = {
     "optimizer": {
@@ -130,7 +131,7 @@ SETTINGS: dict[str, dict[str, Row]] = {
             "a stream of numbers, one column each; `zscore` gives the training part mean 0, deviation 1",
             path("path"),
             columns("columns"),
-            choice("normalize", "none", "zscore"),
+            NORMALIZE,
         ),
         "npz": row(
             "arrays; the first axis is the sequence, the second time where there is one",
@@ -155,6 +156,53 @@ SETTINGS: dict[str, dict[str, Row]] = {
             whole("length", 50),
             whole("delay", 5, FROM_ZERO),
             SEQUENCES,
+        ),
+        "parity": row(
+            "is the number of ones odd? columns `ids` (bits), `out` (odd so far), `label` (odd in the end; one per sequence)",
+            whole("length", 50),
+            SEQUENCES,
+        ),
+        "dyck": row(
+            "words of brackets, a share of them with one `faulty`: columns `ids` (closing ones from `pairs` on), `out` (the "
+            "one to close next, from 1; else 0; `pairs` + 1 after a mistake) and `label` (1: no mistake)",
+            whole("pairs", 2),
+            whole("length", 20, Range(2, 1_000_000)),
+            number("faulty", 0.0, Range(0, 1, closed=True)),
+            SEQUENCES,
+        ),
+        "anbn": row(
+            "a^n b^n, or a^n b^n c^n with `letters=3`, n up to `longest`: columns `ids` (0 is the border), `out` (what is "
+            "next) and `length`",
+            whole("letters", 2),
+            whole("longest", 20),
+            SEQUENCES,
+        ),
+        "reber": row(
+            "words of the Reber grammar, from B to E, of at most `longest` symbols: columns `ids` (of BTPSXVE), `out` (what is "
+            "next), `allowed` (what could be next, seven numbers per step) and `length`",
+            flag("embedded", True),
+            whole("longest", 40),
+            SEQUENCES,
+        ),
+        "sine": row(
+            "sine waves of random phase and of a random period between two numbers of steps: column `x`",
+            whole("length", 50),
+            number("shortest", 8.0, POSITIVE),
+            number("longest", 40.0, POSITIVE),
+            number("noise", 0.0, NOT_NEGATIVE),
+            SEQUENCES,
+        ),
+        "mackey_glass": row(
+            "the Mackey-Glass equation, a stream: column `x`, once per unit of time (Runge-Kutta, 10 steps per unit)",
+            whole("steps", 10_000, Range(2, 1_000_000_000)),
+            whole("tau", 17, Range(1, 10_000)),
+            NORMALIZE,
+        ),
+        "lorenz": row(
+            "the Lorenz equations, a stream: columns `x`, `y` and `z` every `dt` (Runge-Kutta)",
+            whole("steps", 10_000, Range(2, 1_000_000_000)),
+            number("dt", 0.02, Range(0, 0.1, above=True)),
+            NORMALIZE,
         ),
     },
     "inputs": {

@@ -1,0 +1,157 @@
+"""What files offer as data: their columns, read without loading more than is needed."""
+
+from __future__ import annotations
+
+import csv
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from rnnspec.diagnostics import SpecError, suggest
+from rnnspec.frontend.offers import Column, Offer, Unusable
+from rnnspec.frontend.typed import Setting
+
+MAX_TEXT = 500_000_000
+BROKEN = (
+    *(OSError, ValueError, EOFError, RuntimeError, OverflowError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
+"""What reading a damaged archive may raise."""
+
+
+def _file(source: Setting) -> Path:
+    path = cast(Path, source["path"])
+    try:
+        found = "\0" not in str(path) and path.is_file()
+    except OSError as error:  # such as a name that is too long
+        raise Unusable(f"the data file `{path.name[:40]}` cannot be read", error.strerror) from None
+    if not found:
+        note = "the names of data files are relative to the folder of the spec"
+        raise Unusable(f"the data file `{path.name}` does not exist", note)
+    return path
+
+
+def text(source: Setting) -> Offer:
+    if source["path"] == "python_docs":
+        return _characters(python_docs())
+    path = _file(source)
+    try:
+        if path.stat().st_size > MAX_TEXT:
+            raise Unusable(f"the text `{path.name}` is larger than {MAX_TEXT:,} bytes")
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Unusable(f"the text `{path.name}` is not valid UTF-8", f"at byte {error.start}") from None
+    except OSError as error:
+        raise Unusable(f"the text `{path.name}` cannot be read", error.strerror) from None
+    return _characters(text)
+
+
+def python_docs() -> str:
+    """The help texts that come with every Python, one after another."""
+    from pydoc_data.topics import topics
+
+    return "\n\n".join(topics[name] for name in sorted(topics))
+
+
+def _characters(text: str) -> Offer:
+    vocabulary = "".join(sorted(set(text)))
+    if len(text) < 2:
+        raise Unusable("the text has fewer than two characters")
+    return Offer({"ids": Column((), True, len(vocabulary))}, stream=True, vocabulary=vocabulary)
+
+
+def table(source: Setting) -> Offer:
+    path = _file(source)
+    names = cast("tuple[str, ...]", source["columns"])
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            header = list(rows.fieldnames or ())
+            for name in names:
+                _check_listed(name, header, f"the table `{path.name}` has no column")
+            steps = sum(_check_row(row, names, path.name, line) for line, row in enumerate(rows, 2))
+    except UnicodeDecodeError as error:
+        raise Unusable(f"the table `{path.name}` is not valid UTF-8", f"at byte {error.start}") from None
+    except (OSError, csv.Error) as error:
+        raise Unusable(f"the table `{path.name}` cannot be read", str(error)) from None
+    if steps < 2:
+        raise Unusable(f"the table `{path.name}` has fewer than two rows")
+    return Offer({name: Column((), False) for name in names}, stream=True)
+
+
+def _check_row(row: Mapping[str, str | None], names: tuple[str, ...], file: str, line: int) -> bool:
+    """Every value is a finite number; True, so that rows can be counted."""
+    for name in names:
+        value = row[name]
+        try:
+            finite = value is not None and bool(np.isfinite(float(value)))
+        except ValueError:
+            finite = False
+        if not finite:
+            shown = "nothing" if not value else f"`{value[:20]}`"
+            raise Unusable(f"the column `{name}` of `{file}` must hold numbers", f"line {line} has {shown}")
+    return True
+
+
+def _check_listed(name: str, known: list[str], message: str) -> None:
+    if name not in known:
+        near = suggest(name, known)
+        raise Unusable(f"{message} `{name}`", f"did you mean `{near}`?" if near else "it has: " + ", ".join(known))
+
+
+def archive(source: Setting) -> Offer:
+    path = _file(source)
+    headers = _headers(path)
+    columns, lengths = {}, {}
+    for name in cast("tuple[str, ...]", source["arrays"]):
+        _check_listed(name, list(headers), f"the file `{path.name}` has no array")
+        shape, dtype = headers[name]
+        if dtype.kind not in "biuf":
+            raise Unusable(f"the array `{name}` of `{path.name}` must hold numbers", f"it holds {dtype}")
+        if not shape or min(shape) < 1:
+            raise Unusable(f"the array `{name}` of `{path.name}` is empty or a single number")
+        lengths[shape[0]] = name
+        columns[name] = Column(tuple(shape[1:]), dtype.kind in "biu", numbers=partial(_array, source, name))
+    if len(lengths) > 1:
+        (few, first), (many, second) = sorted(lengths.items())[:2]
+        message = f"the arrays of `{path.name}` have different numbers of sequences"
+        raise Unusable(message, f"`{first}` has {few}, `{second}` has {many}")
+    return Offer(columns)
+
+
+def _array(source: Setting, name: str) -> NDArray[Any]:
+    """An array of an archive; SpecError where the file turns out to be damaged."""
+    path = _file(source)
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return cast("NDArray[Any]", archive[name])
+    except BROKEN as error:
+        raise SpecError([_not_an_archive(path, error).about(source)]) from None
+
+
+def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
+    """Shape and type of every array of an archive; no array is read."""
+    found = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.namelist():
+                with archive.open(entry) as file:
+                    version = npy.read_magic(file)
+                    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+                    shape, _, dtype = read(file)
+                found[entry.removesuffix(".npy")] = (shape, dtype)
+    except BROKEN as error:
+        raise _not_an_archive(path, error) from None
+    return found
+
+
+def _not_an_archive(path: Path, error: Exception) -> Unusable:
+    return Unusable(f"`{path.name}` is not an archive of NumPy arrays, or it is damaged", str(error))

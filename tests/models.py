@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from hypothesis import strategies
 
+from rnnspec.frontend.cell_definitions import library
 from rnnspec.frontend.typed import (
     Equation,
     Expr,
@@ -41,6 +42,10 @@ NAMES = (
     + ["g_1", "zip", "range", "float", "share", "length", "d", "dx", "dy", "dW_1", "out_", "one", "h_W_i", "ids", "len"]
     + ["fresh", "h_c"]
 )
+
+CELLS = [name for name, cell in library().items() if [a.name for a in cell.args if a.default is None] == ["units"]]
+CELLS.remove("clockwork")
+"""Those that need nothing but `units`, and whose output has this size."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ class Builder:
         self._define(tanh(expressions.vector(self.random.choice(self.sizes), 2)), when, 1)
 
     def _cell(self) -> None:
-        cell, units = self.random.choice(["lstm", "gru", "rnn"]), self.random.choice(self.sizes)
+        cell, units = self.random.choice(["lstm", "gru", *CELLS]), self.random.choice(self.sizes)
         size, depth = self.random.choice(self.sizes), self.random.choice([0, 0, 1])
         vector = self._expressions(self._readable("step")).vector(size, depth)
         reverse = self.random.random() < 0.4

@@ -17,15 +17,15 @@ data: {{source: 'npz("data.npz", arrays=["X", "Y"])'}}
 inputs: {{x: 'vectors(X, size=3)'}}
 targets: {{target: 'values(Y, size=2)'}}
 model: |
-  h[t] = {cell}(x[t], units=12{more})
+  h[t] = {call}
   y[t] = W_y @ h[t] + b_y
 loss: mse(y[t], target[t])
 train: {{optimizer: adam(lr=2e-2), batch: 20, steps: 250, seed: 1}}
 monitor: {{every: 1}}
 """
 
-MORE = {"cornn": ", dt=0.5"}
-"""Its steps are made for sequences a hundred times as long."""
+MORE = {"jordan": "outputs=3", "lstm_projection": "projection=5", "scrn": "context=6", "cornn": "dt=0.5"}
+"""Arguments without a default; and larger steps for a cell whose own are made for longer sequences."""
 
 SEQUENCES, STEPS, KEPT = 400, 8, 0.8
 
@@ -41,7 +41,8 @@ def test_a_cell_learns(cell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     without_memory = (y - x[..., :2]).var()
     np.savez(tmp_path / "data.npz", X=x, Y=y)
     path = tmp_path / "cell.rnn"
-    path.write_text(SPEC.format(cell=cell, more=MORE.get(cell, "")), encoding="utf-8")
+    call = f"{cell}({', '.join(['x[t]', 'units=12', *MORE.get(cell, '').split()])})"
+    path.write_text(SPEC.format(call=call), encoding="utf-8")
     monkeypatch.setenv("RNNSPEC_DATA", str(tmp_path))
     events: list[dict[str, Any]] = []
     params = compile_spec(path).load().train(report=events.append)

@@ -160,7 +160,9 @@ def argument(item: Argument) -> str:
 def cells() -> str:
     """The cells of the library."""
     rows = [[f"`{call}`", what] for call, what in described()]
-    return "## Cells\n\n`rnnspec cells NAME` prints the equations.\n\n" + table(["call", "what it is"], rows)
+    return "## Cells\n\n`rnnspec cells NAME` prints the equations; [cells.md](cells.md) compares them.\n\n" + table(
+        ["call", "what it is"], rows
+    )
 
 
 def names() -> str:

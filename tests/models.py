@@ -240,7 +240,7 @@ class Builder:
         out = self._define(self._expressions(leaves).readout(size, self._loose_ends(leaves)), when, 1)
         y = Read(out.name, out.shape, out.when)
         if classes:
-            loss: Expr = call("cross_entropy", y, wanted)
+            loss: Expr = call("cross_entropy", y, wanted, **self._class_options(size))
         else:
             off = call("sub", y, wanted)
             variance = self.random.choice([add(0.3, call("square", y)), call("exp", self._parameter("b", (size,)))])
@@ -252,6 +252,12 @@ class Builder:
         if self.random.random() < 0.2:
             loss = add(mul(0.5, loss), mul(0.1, call("sum", call("square", y))))
         return target, loss
+
+    def _class_options(self, size: int) -> dict[str, object]:
+        """Smoothing, weights of classes, a class to ignore; each now and then."""
+        chosen: dict[str, object] = {"smoothing": 0.125, "weights": tuple(0.5 + 0.25 * k for k in range(size))}
+        chosen["ignore"] = size - 1
+        return {name: value for name, value in chosen.items() if self.random.random() < 0.2}
 
     def _loose_ends(self, leaves: list[Expr]) -> list[Expr]:
         """A few leaves, the last ones first, that reach all variables: the loss should depend on everything."""

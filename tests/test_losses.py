@@ -66,8 +66,17 @@ class Case:
             h="h[t]" if place == "step" else "h[T]",
             y=f"y{now}",
             v=f"v{now}",
-            loss=self.loss.replace("target", f"target{now}").replace("y,", f"y{now},").replace("v", f"v{now}"),
+            loss=self.loss.replace("target", f"target{now}").replace("y,", f"y{now},").replace("v)", f"v{now})"),
         )
+
+
+WEIGHTS = torch.tensor([1.0, 0.5, 3.0], dtype=torch.float64)
+
+
+def classes(options: str, **arguments: Any) -> Case:
+    """A cross-entropy with options."""
+    loss = f"cross_entropy(y, target, {options})" if options else "cross_entropy(y, target)"
+    return Case(loss, "classes", lambda y, target, v: functional.cross_entropy(y, target, **arguments))
 
 
 CASES = {
@@ -82,7 +91,12 @@ CASES = {
     "gaussian_nll": Case(
         "gaussian_nll(y, target, v)", "numbers", lambda y, target, v: functional.gaussian_nll_loss(y, target, v)
     ),
-    "cross_entropy": Case("cross_entropy(y, target)", "classes", lambda y, target, v: functional.cross_entropy(y, target)),
+    "cross_entropy": classes(""),
+    "label smoothing": classes("smoothing=0.1", label_smoothing=0.1),
+    "class weights": classes("weights=[1, 0.5, 3]", weight=WEIGHTS),
+    "an ignored class": classes("ignore=1", ignore_index=1),
+    "weights and smoothing": classes("smoothing=0.2, weights=[1, 0.5, 3]", weight=WEIGHTS, label_smoothing=0.2),
+    "all of cross_entropy": classes("0.2, [1, 0.5, 3], ignore=0", weight=WEIGHTS, label_smoothing=0.2, ignore_index=0),
 }
 
 

@@ -9,7 +9,7 @@ from rnnspec.diagnostics import Diagnostic, suggest
 from rnnspec.frontend.functions import ALIASES, FUNCTIONS, Function, Option, Part, functions_of
 from rnnspec.frontend.scope import Place, Scope
 from rnnspec.frontend.syntax import CallNode, Named, Node, NumberNode, RefNode
-from rnnspec.frontend.values import FRACTION, read_choice, read_number, read_whole
+from rnnspec.frontend.values import FRACTION, read_choice, read_number, read_numbers, read_whole
 
 Options = tuple[tuple[str, object], ...]
 
@@ -42,7 +42,7 @@ class CallReader:
             return None
         count = len(self.problems)
         values = node.args if row.variadic else node.args[: len(row.values)]
-        given = self._given(node, row, scope)
+        given = self._given(node, row, scope, part)
         if len(self.problems) == count:
             options = tuple(self._options(node, row, given, scope))
             self._check_parts(node, dict(options), given, scope)
@@ -73,10 +73,11 @@ class CallReader:
         return scope.problem("E0205", f"there is no function called `{name}`", node.name_span, help=help, note=note)
 
     # ---- its arguments
-    def _given(self, node: CallNode, row: Function, scope: Scope) -> dict[str, Node]:
+    def _given(self, node: CallNode, row: Function, scope: Scope, part: Part) -> dict[str, Node]:
         """The nodes of the options that are given, by the name of the option."""
         least = len(row.values) - row.optional
-        most = None if row.variadic else len(row.values) + len(row.options)
+        options = [option for option in row.options if part in option.where]
+        most = None if row.variadic else len(row.values) + len(options)
         count = len(node.args)
         if count < least or (most is not None and count > most):
             takes = f"at least {least}" if most is None else str(least) if most == least else f"{least} to {most}"
@@ -85,13 +86,13 @@ class CallReader:
             self.problems.append(scope.problem("E0604", message, node.span))
             return {}
         positional = () if row.variadic else node.args[len(row.values) :]
-        given = {option.name: arg for option, arg in zip(row.options, positional, strict=False)}
+        given = {option.name: arg for option, arg in zip(options, positional, strict=False)}
         for named in node.named:
-            self._named(row, named, given, scope)
+            self._named(row, named, given, scope, part)
         return given
 
-    def _named(self, row: Function, named: Named, given: dict[str, Node], scope: Scope) -> None:
-        names = [option.name for option in row.options]
+    def _named(self, row: Function, named: Named, given: dict[str, Node], scope: Scope, part: Part) -> None:
+        names = [option.name for option in row.options if part in option.where]
         if named.name not in names:
             note = f"arguments by name: {', '.join(names)}" if names else f"`{row.name}` takes no named arguments"
             message = f"`{row.name}` has no argument `{named.name}`"
@@ -113,8 +114,10 @@ class CallReader:
             yield "place", self.places
             self.places += 1
 
-    def _constant(self, node: Node, option: Option, scope: Scope) -> float | str | None:
-        """A number or a text; None after an error was reported."""
+    def _constant(self, node: Node, option: Option, scope: Scope) -> float | str | tuple[float, ...] | None:
+        """A number, a text or some numbers; None after an error was reported."""
+        if option.many:
+            return read_numbers(node, option.name, option.what, self.problems, option.allowed)
         if isinstance(node, RefNode) and node.index is None:
             value = self.constants(node.name, scope)
             node = node if value is None else NumberNode(repr(value), node.span)

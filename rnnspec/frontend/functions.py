@@ -31,14 +31,17 @@ class Option:
     allowed: Range = NOT_NEGATIVE
     whole: bool = False
     words: tuple[str, ...] = ()  # the texts that are allowed, for an option that is no number
+    many: bool = False  # a list of numbers
+    where: tuple[Part, ...] = ("model", "loss", "metric")
 
     @property
     def signature(self) -> str:
-        """How it is given: `p`, `eps=1e-05`, or `[shared="time"]` where it is a word that may be left out."""
+        """How it is given: `p`, `eps=1e-05`, or `[shared="time"]`, `[weights=[...]]`, `[ignore]` where it may be left out."""
         if self.required:
             return self.name
         if self.default is None:
-            return f'[{self.name}="{"|".join(self.words)}"]'
+            text = f'="{"|".join(self.words)}"' if self.words else "=[...]" if self.many else ""
+            return f"[{self.name}{text}]"
         return f"{self.name}={self.default}"
 
 
@@ -93,6 +96,12 @@ _CHUNK = (
     Option("n", "parts", "the number of parts", required=True, allowed=COUNT, whole=True),
 )
 _PAIR = ("prediction", "target")
+_IGNORE = Option("ignore", "ignore", "a class to leave out", whole=True)
+_CLASS_OPTIONS = (
+    Option("smoothing", "smoothing", "label smoothing", default=0.0, allowed=FRACTION, where=("loss",)),
+    Option("weights", "weights", "a weight", many=True, where=("loss",)),
+    _IGNORE,
+)
 
 _ROWS = (
     *_curves(),
@@ -124,7 +133,7 @@ _ROWS = (
     ),
     Function(
         "cross_entropy", _PAIR, "compared", "-log of the softmax of the prediction at the class of the target",
-        where=("loss", "metric"), of_classes=True, applies="softmax",
+        options=_CLASS_OPTIONS, where=("loss", "metric"), of_classes=True, applies="softmax",
     ),
     Function("mse", _PAIR, "compared", "mean of the squared differences", where=("loss", "metric")),
     Function("mae", _PAIR, "compared", "mean of the absolute differences", where=("loss", "metric")),
@@ -147,11 +156,11 @@ _ROWS = (
     ),
     Function(
         "accuracy", _PAIR, "compared", "share of the steps whose largest prediction is right",
-        where=("metric",), of_classes=True, ascending=True,
+        options=(_IGNORE,), where=("metric",), of_classes=True, ascending=True,
     ),
     Function(
         "perplexity", _PAIR, "compared", "exp of the mean cross-entropy",
-        where=("metric",), of_classes=True, applies="softmax",
+        options=(_IGNORE,), where=("metric",), of_classes=True, applies="softmax",
     ),
 )  # fmt: skip
 

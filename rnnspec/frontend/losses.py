@@ -42,7 +42,7 @@ def _wrong(call: Call, targets: Mapping[str, Item]) -> Diagnostic | None:
         return problem("E0607", message, p, "this is a target", help=f"write `{name}({q.text}, {p.text})`")
     item = _target(target, targets)
     if FUNCTIONS[name].of_classes:
-        found = _wrong_classes(name, item, target)
+        found = _wrong_classes(name, item, target) or _wrong_numbers(call, item)
     elif item is not None and item.whole:
         message = f"`{name}` needs numbers, but `{item.name}` holds classes"
         found = problem("E0607", message, q, help="use `cross_entropy`")
@@ -63,6 +63,18 @@ def _wrong_classes(name: str, item: Item | None, target: Expr) -> Diagnostic | N
     if not isinstance(target, Read) or target.lag:
         message = f"classes are compared step by step: `{item.name}` needs the index `[t]`"
         return problem("E0607", message, span, help=f"write `{item.name}[t]`")
+    return None
+
+
+def _wrong_numbers(call: Call, item: Item | None) -> Diagnostic | None:
+    """Options that do not go with the number of classes."""
+    options, count = dict(call.options), item.size if item else 0
+    weights, ignore = options.get("weights"), options.get("ignore")
+    classes = f"`{item.name if item else ''}` has {count} classes"
+    if isinstance(weights, tuple) and len(weights) != count:
+        return problem("E0607", f"`weights` are {len(weights)} numbers, but {classes}", written(call))
+    if isinstance(ignore, int) and ignore >= count:
+        return problem("E0607", f"there is no class {ignore}: {classes}, from 0 to {count - 1}", written(call))
     return None
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 from rnnspec.diagnostics import Diagnostic, Span, problem
 from rnnspec.frontend.source import Node as YamlNode
 from rnnspec.frontend.source import Scalar
-from rnnspec.frontend.syntax import BoolNode, Node, NumberNode, RefNode, StringNode, Unary
+from rnnspec.frontend.syntax import BoolNode, ListNode, Node, NumberNode, RefNode, StringNode, Unary
 
 AnyNode = YamlNode | Node
 
@@ -97,6 +97,21 @@ def read_number(
         problems.append(problem("E0602", f"{what} must be {allowed}", written.span, label, help=help))
         return None
     return value
+
+
+def read_numbers(node: Node, name: str, what: str, problems: list[Diagnostic], allowed: Range) -> tuple[float, ...] | None:
+    """A list of numbers, not all of them zero; `what` is how messages call one of them."""
+    if not isinstance(node, ListNode) or not node.items:
+        problems.append(problem("E0601", f"`{name}` must be a list of numbers", node.span, help=f"write `{name}=[1, 2.5]`"))
+        return None
+    found = [read_number(item, what, problems, allowed) for item in node.items]
+    known = tuple(number for number in found if number is not None)
+    if len(known) < len(found):
+        return None
+    if not any(known):
+        problems.append(problem("E0602", f"`{name}` must not be zero throughout", node.span))
+        return None
+    return known
 
 
 def read_whole(node: AnyNode, what: str, problems: list[Diagnostic], allowed: Range = COUNT) -> int | None:

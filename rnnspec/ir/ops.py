@@ -123,6 +123,7 @@ OPS: dict[str, Op] = {
     "valid": Op("data", first, latest, "the same as a condition", condition=True, silent=True),
     "share": Op("data", first, latest, "what one step (or sequence) weighs in the loss", repeated=True),
     "drawn": Op("data", first, latest, "random numbers of a training step; in evaluation their mean", "place"),
+    "numbers": Op("data", first, latest, "a matrix of numbers that the spec gives", "its rows"),
     # views
     "rows": Op("view", lambda a, r: (r[1] - r[0], *a[0].shape[1:]), latest, "a range of rows", "(low, high)"),
     "shift": Op("view", first, always("step"), "v[t-k]; further operands: v[0], v[-1] ... (v[T+1] ... for k < 0)", "k"),
@@ -180,7 +181,7 @@ OPS: dict[str, Op] = {
     "dot": Op("other", lambda a, groups: (groups,), latest, "the sum of products over the rows of each group", "groups"),
     "inv_rms": Op("other", group_rows, latest, "1 / sqrt(mean(a * a) + eps)", "(groups, eps)", grouped=True, silent=True),
     "softmax": Op("other", first, latest, "exp(a) / sum(exp(a))"),
-    "log_softmax": Op("other", first, latest, "a - log(sum(exp(a)))", silent=True),
+    "log_softmax": Op("other", first, latest, "a - log(sum(exp(a)))"),
     "concat": Op("other", joined, latest, "operands one after another"),
     "copy": Op("other", first, latest, "the same in storage of its own"),
     # crossing time and batch

@@ -189,11 +189,42 @@ def noise(low: Operands, call: typed.Call) -> int:
 
 
 def cross_entropy(low: Operands, call: typed.Call) -> int:
-    """-log softmax(prediction) at the class of the target."""
-    logits, target = low.arguments(call)
-    logits = low.at_time(logits, low.graph[target].time) if low.graph[logits].time == "fixed" else logits
-    logs = low.graph.emit("log_softmax", logits, name="log_p")
-    return low.graph.emit("cross_entropy", logits, target, logs, name="step_loss")
+    """-log softmax(prediction) at the class of the target, or what smoothing and the weights of classes make of it."""
+    graph, (logits, target) = low.graph, low.arguments(call)
+    logits = low.at_time(logits, graph[target].time) if graph[logits].time == "fixed" else logits
+    logs = graph.emit("log_softmax", logits, name="log_p")
+    found = graph.emit("cross_entropy", logits, target, logs, name="step_loss")
+    weights, ignore, smoothing = call.option("weights"), call.option("ignore"), float(str(call.option("smoothing")))
+    given = weights if isinstance(weights, tuple) else (1.0,) * graph[logits].shape[0]
+    counted = tuple(0.0 if k == ignore else weight for k, weight in enumerate(given))
+    weight = at_class(low, "class_weight", counted, target) if set(counted) != {1.0} else None
+    found = found if weight is None else graph.emit("mul", found, weight)
+    if smoothing:
+        every = graph.emit("matmul", numbers(low, "all_class_weights", given), logs, name="all_log_p")
+        kept = tuple(float(k != ignore) for k in range(len(given)))
+        every = every if ignore is None else graph.emit("mul", every, at_class(low, "kept", kept, target))
+        found = graph.emit("scale", found, attr=1 - smoothing)
+        found = graph.emit("add", found, graph.emit("scale", every, attr=-smoothing / len(given)))
+    return found if weight is None else weighted_mean(low, found, weight)
+
+
+def numbers(low: Operands, name: str, row: tuple[float, ...]) -> int:
+    """A matrix of one row."""
+    return low.graph.leaf("numbers", name, (1, len(row)), "fixed", (row,))
+
+
+def at_class(low: Operands, name: str, row: tuple[float, ...], target: int) -> int:
+    """The number of the class of each target."""
+    one_hot = low.graph.emit("one_hot", target, attr=len(row), name="one")
+    return low.graph.emit("matmul", numbers(low, f"{name}s", row), one_hot, name=name)
+
+
+def weighted_mean(low: Operands, terms: int, weight: int) -> int:
+    """Terms whose mean is their weighted mean; with a weight of zero throughout it is zero."""
+    graph = low.graph
+    mean = graph.emit("batch_sum", graph.emit("mul", *low.together(weight, low.share)), name="mean_weight")
+    mean = graph.emit("maximum", mean, graph.constant(1e-30))
+    return graph.emit("div", *low.together(terms, mean))
 
 
 def mse(low: Operands, call: typed.Call) -> int:

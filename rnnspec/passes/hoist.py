@@ -120,7 +120,8 @@ def arrange(program: Program, home: dict[int, int]) -> tuple[Block, ...]:
         return list(dict.fromkeys(g for i in inside for a in values[i].args for g in computed(a) if g != item))
 
     blocks: list[Block] = []
-    for item in depth_first(dict.fromkeys(map(group, values)), below):
+    first = [*(v for _, v in program.roots.outputs), program.roots.loss]  # a script that predicts runs up to the loss
+    for item in depth_first(dict.fromkeys(map(group, [*first, *values])), below):
         inside = members.get(home.get(item, -1), [item])
         made = tuple(i for i in inside if values[i].op in COMPUTED)
         if item in home:

@@ -42,6 +42,7 @@ class Lowering(Operands):
             p.name: self.graph.leaf("param", p.name, stored(p.shape), "fixed", p.trainable) for p in model.parameters
         }
         self.mask, self.valid = self._masks()
+        self.share = self.graph.leaf("share", "share", (1,), "step" if model.loss.when == "step" else "sequence")
         self.recurrent = recurrent_names(model)
         for item in model.inputs:
             self._data(item)
@@ -184,10 +185,8 @@ class Lowering(Operands):
         outputs = self._outputs()  # before the loss: to predict, a script runs up to it
         self._at(self.model.loss_span, "loss")
         value = self.expression(self.model.loss)
-        if self.graph[value].time == "fixed":
-            value = self.at_time(value, "sequence")
-        share = self.graph.leaf("share", "share", (1,), self.graph[value].time)
-        loss = self.graph.emit("mean_loss", value, share, name="loss")
+        value = self.at_time(value, self.graph[self.share].time)
+        loss = self.graph.emit("mean_loss", value, self.share, name="loss")
         return self.graph.finish(name, Roots(loss, outputs))
 
     def _outputs(self) -> tuple[tuple[str, int], ...]:

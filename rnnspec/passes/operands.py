@@ -15,6 +15,7 @@ class Operands(ABC):
 
     mask: int  # 1 at the valid steps, 0 behind the end of a sequence
     valid: int  # the same as a condition
+    share: int  # what one step (or sequence) weighs in the loss
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph

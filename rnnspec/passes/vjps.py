@@ -100,6 +100,12 @@ def spread(g: Graph, number: int, groups: int, like: Value) -> int:
     return number if g[number].shape == like.shape else g.emit("spread", number, attr=(groups, like.shape))
 
 
+def d_log_softmax(g: Graph, y: Value, dy: int) -> Contributions:
+    """da = dy - exp(y) * sum(dy)."""
+    share = g.emit("mul", g.emit("exp", y.id), spread(g, g.emit("total", dy, attr=1), 1, y))
+    return [(y.args[0], g.emit("sub", dy, share))]
+
+
 def d_spread(g: Graph, y: Value, dy: int) -> Contributions:
     """The sum over the rows that a number was repeated over."""
     return [(y.args[0], g.emit("total", dy, attr=y.attr[0]))]
@@ -164,6 +170,7 @@ VJPS: dict[str, Rule] = {
     "select": d_select,
     "rms_scale": d_rms_scale,
     "softmax": d_softmax,
+    "log_softmax": d_log_softmax,
     "expand": d_expand,
     "spread": d_spread,
     "transpose": lambda g, y, dy: [(y.args[0], g.emit("transpose", dy))],

@@ -14,7 +14,7 @@ from rnnspec.script.calls import CALLS, FUNCTIONS, HELPERS
 from rnnspec.script.code import tag
 from rnnspec.script.layout import layout
 from rnnspec.script.operands import Loop, Operands
-from rnnspec.script.sizes import shape_text, sizes_of
+from rnnspec.script.sizes import matrix, shape_text, sizes_of
 from rnnspec.script.windows import back
 
 WIDTH = 116
@@ -233,6 +233,8 @@ class FastPrinter:
             return []
         if value.op == "share" and self.operands.scalar_share:
             return ["    w.share = 1.0"]
+        if value.op == "numbers":
+            return [f"    w.{name} = {matrix(value)}"]
         extra = buffer.front + buffer.back
         axes = axes_text(buffer, f"T + {extra}" if extra else "T", self.spec)
         kind = "bool" if buffer.condition else "int" if value.op == "ids" else "dtype"

@@ -65,30 +65,47 @@ class Average:
     when: When
 
 
+def plain(expr: Expr) -> Expr:
+    """A comparison without the options that change nothing."""
+    if not isinstance(expr, Call):
+        return expr
+    return replace(expr, options=tuple(o for o in expr.options if o[1] is not None and o != ("smoothing", 0.0)))
+
+
 class Averages:
     """The averages that the metrics of a model are made of."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.found: dict[Expr, Average] = {}
+        self.found: dict[Call, Average] = {}
 
     def metric(self, call: Expr) -> Code:
         """The formula of a metric over the averages in `mean`."""
+        call = plain(call)
         assert isinstance(call, Call)
         formula = FORMULAS[call.function]
         return Code(formula.text.format(*(self._mean(replace(call, function=name)) for name in formula.means)))
 
     def functions(self) -> Iterator[str]:
         """The functions that the averages need."""
-        return (EACH_STEP[call.function] for call in self.found if isinstance(call, Call))
+        return (EACH_STEP[call.function] for call in self.found if call.function in EACH_STEP)
 
     def _mean(self, call: Call) -> Code:
-        if call == self.model.loss:
+        """The mean of what each step has, or of what each step has that is not ignored."""
+        ignore = dict(call.options).get("ignore")
+        if not call.options and call == plain(self.model.loss):
             return Code('mean["loss"]')
+        value = Code(f"{call.function}({', '.join(map(self._array, call.args))})")
+        if ignore is None:
+            return self._entry(call, value)
+        kept = fill("({target} != {ignore})", target=self._array(call.args[1]), ignore=ignore)
+        shown = replace(call, function="kept", args=call.args[1:])
+        return Code(f"{self._entry(call, Code(f'{value} * {kept}'))} / {self._entry(shown, kept)}")
+
+    def _entry(self, call: Call, value: Code) -> Code:
         if call not in self.found:
             same = sum(average.name.partition(" ")[0] == call.function for average in self.found.values())
             name = f"{call.function} {same + 1}" if same else call.function
-            value = Code(f"{call.function}({', '.join(map(self._array, call.args))})")
             self.found[call] = Average(name, value, call.when)
         return fill("mean[{name}]", name=self.found[call].name)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rnnspec.frontend.typed import Model
-from rnnspec.ir.program import Shape
+from rnnspec.ir.program import Shape, Value
 from rnnspec.script.names import is_constant
 
 MOST = 8  # gates, at most
@@ -36,3 +36,8 @@ def shape_text(shape: Shape, sizes: Iterable[tuple[str, int]]) -> list[str]:
     """Each size of a shape."""
     sizes = tuple(sizes)
     return [size_text(n, sizes) for n in shape]
+
+
+def matrix(value: Value) -> str:
+    """The array of a matrix of numbers that the spec gives."""
+    return f"np.array({[list(row) for row in value.attr]!r}, dtype)"

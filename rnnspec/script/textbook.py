@@ -13,7 +13,7 @@ from rnnspec.script.expressions import HELPERS, LOOSE
 from rnnspec.script.layout import data_attributes, layout
 from rnnspec.script.names import OWN, identifier
 from rnnspec.script.operands import WORKSPACE
-from rnnspec.script.sizes import shape_text, sizes_of
+from rnnspec.script.sizes import matrix, shape_text, sizes_of
 from rnnspec.script.steps import Steps
 from rnnspec.script.windows import back, carries
 
@@ -242,7 +242,7 @@ class TextbookPrinter:
         if any(self.program.leaves("share")):
             lines.append(f"    w.share = {'np.zeros((T, 1, B), dtype)' if self.steps.share_of_step else '1.0'}")
         for value in self.values.values():
-            stored = value.op in ("input", "ids", "drawn") or value.id in self.arrays
+            stored = value.op in ("input", "ids", "drawn", "numbers") or value.id in self.arrays
             lines += self._array(value) if stored else []
         return "\n".join([*lines, "    return w"])
 
@@ -254,6 +254,8 @@ class TextbookPrinter:
         axes = f"({axes}{',' if ',' not in axes else ''})"
         kind = "int" if value.op == "ids" else "bool" if self.steps.is_condition(value) else "dtype"
         name = self.names[value.id]
+        if value.op == "numbers":
+            return [f"    w.{name} = {matrix(value)}"]
         if value.op in DATA and lead + lag:
             return [f"    w.{name}_all = np.zeros({axes}, {kind})", f"    w.{name} = w.{name}_all[:T]"]
         return [f"    w.{name} = np.zeros({axes}, {kind})"]

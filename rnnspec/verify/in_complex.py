@@ -114,10 +114,15 @@ def _gaussian_nll(mean: Array, target: Array, variance: Array, *, eps: float) ->
     return _features(0.5 * (np.log(variance) + (mean - target) ** 2 / variance)).mean(1)
 
 
-def _cross_entropy(prediction: Array, target: Array) -> Array:
+def _cross_entropy(
+    prediction: Array, target: Array, *, smoothing: float, weights: Sequence[float] | None, ignore: int | None
+) -> Array:
     """`target` holds a 1 at the class."""
-    scores = _from_top(prediction)
-    return np.log(np.exp(scores).sum(1)) - (scores * target).sum(1)
+    scores, count = _from_top(prediction), target.shape[1]
+    terms = np.log(np.exp(scores).sum(1, keepdims=True)) - scores
+    each = (np.ones(count) if weights is None else np.array(weights)) * ((1 - smoothing) * target + smoothing / count)
+    kept = 1 if ignore is None else 1 - target[:, ignore]
+    return kept * (terms * each).sum(1)
 
 
 LIBRARY = Library(

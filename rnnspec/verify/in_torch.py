@@ -39,9 +39,14 @@ def _matmul(a: Tensor, b: Tensor) -> Tensor:
     return a @ b
 
 
-def _cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
+def _cross_entropy(
+    prediction: Tensor, target: Tensor, *, smoothing: float, weights: Sequence[float] | None, ignore: int | None
+) -> Tensor:
     """`target` holds a 1 at the class."""
-    return functional.cross_entropy(prediction.expand(len(target), -1), target, reduction="none")
+    each = None if weights is None else torch.tensor(weights, dtype=torch.float64)
+    scores = prediction.expand(len(target), -1)
+    found = functional.cross_entropy(scores, target, each, label_smoothing=smoothing, reduction="none")
+    return found if ignore is None else found * (1 - target[:, ignore])
 
 
 def _mean_of(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -154,7 +154,25 @@ class Run:
         args = [self.value(arg, step) for arg in node.args]
         if node.function in ALIGNED:
             args = _aligned(args)
-        return self.functions[node.function](*args, **dict(node.options))
+        found = self.functions[node.function](*args, **dict(node.options))
+        return found / self._mean_weight(node) if node.function == "cross_entropy" else found
+
+    def _mean_weight(self, node: Call) -> float:
+        """What the targets of a batch weigh in the mean: a weighted mean is a mean divided by it."""
+        weights, ignore = node.option("weights"), node.option("ignore")
+        each = np.array(weights if isinstance(weights, tuple) else np.ones(node.args[1].shape))
+        if isinstance(ignore, int):
+            each[ignore] = 0
+        targets = [(share, np.asarray(self.value(node.args[1], step))) for step, share in self._shares()]
+        return sum(float((share * (target @ each)).sum()) for share, target in targets) or 1.0
+
+    def _shares(self) -> list[tuple[int, np.ndarray]]:
+        """What each sequence weighs in the loss, step by step; at step 0 for a loss without time."""
+        if self.model.loss.when != "step":
+            return [(0, np.full(self.batch, 1 / self.batch))]
+        steps = range(self.seen + 1, self.last_step + 1)
+        count = sum((t <= self.length).sum() for t in steps)
+        return [(t, (t <= self.length) / count) for t in steps]
 
     def _with_drawn(self, node: Call, step: int) -> Array:
         """A function of its values and of what was drawn for its place."""
@@ -207,12 +225,7 @@ class Run:
 
     def loss_parts(self) -> Array:
         """What each sequence contributes to the loss, (batch,): the loss is the sum."""
-        if self.model.loss.when == "step":
-            steps = range(self.seen + 1, self.last_step + 1)
-            count = sum((t <= self.length).sum() for t in steps)
-            parts = sum(self.array((t <= self.length) / count) * self.value(self.model.loss, t) for t in steps)
-        else:
-            parts = self.array(np.full(self.batch, 1 / self.batch)) * self.value(self.model.loss)
+        parts = sum(self.array(share) * self.value(self.model.loss, step) for step, share in self._shares())
         return parts + self._penalty() / self.batch
 
     def _penalty(self) -> Array:

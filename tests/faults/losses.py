@@ -7,9 +7,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rnnspec.frontend import typed
+from rnnspec.ir.graph import Graph
+from rnnspec.ir.program import Value
 from rnnspec.passes import functions
 from rnnspec.passes.functions import FUNCTIONS
 from rnnspec.passes.operands import Operands
+from rnnspec.passes.vjps import VJPS, Contributions
 from tests import test_losses
 from tests.faults.planting import Check, Fault, attribute, instead, row
 
@@ -46,7 +49,29 @@ def swapped(right: Any) -> Any:
     )
 
 
+def nothing(g: Graph, y: Value, dy: int) -> Contributions:
+    """As if it were a constant."""
+    return []
+
+
+def first_only(right: Any) -> Any:
+    """Every class is kept."""
+    return lambda low, name, row, target: right(low, name, (1.0,) * len(row) if name == "kept" else row, target)
+
+
+def plain_mean(low: Operands, terms: int, weight: int) -> int:
+    """A weighted sum is divided by the number of targets."""
+    return terms
+
+
 FAULTS = [
+    Fault(
+        "weights are not in the mean",
+        attribute(functions, "weighted_mean", instead(plain_mean)),
+        against_torch("class weights"),
+    ),
+    Fault("smoothing without gradient", row(VJPS, "log_softmax", instead(nothing)), against_torch("label smoothing")),
+    Fault("ignored classes are smoothed", attribute(functions, "at_class", first_only), against_torch("all of cross_entropy")),
     Fault("a sum over features", attribute(functions, "mean_of", instead(sum_of)), against_torch("mse")),
     Fault("huber ignores delta", row(FUNCTIONS, "huber", delta_of_one), against_torch("huber with delta")),
     Fault("bce takes the target for scores", row(FUNCTIONS, "bce", swapped), against_torch("bce")),

@@ -34,6 +34,7 @@ BETAS = (number("beta1", 0.9, FRACTION), number("beta2", 0.999, FRACTION))
 MOMENTUM = number("momentum", 0.0, FRACTION)
 AMSGRAD = flag("amsgrad", False)
 SHARE = Range(0, 1, above=True, closed=True)
+SHARE_BELOW_1 = Range(0, 1, above=True)
 FROM_ZERO = Range(0, 1_000_000_000, closed=True)
 WARMUP = whole("warmup", 0, FROM_ZERO)
 SYMBOLS = whole("symbols", 8)
@@ -88,6 +89,34 @@ SETTINGS: dict[str, dict[str, Row]] = {
         "cosine": row("half a cosine down to the learning rate `final`", WARMUP, number("final", 0.0, NOT_NEGATIVE)),
         "step": row("times `factor` after `every` steps", whole("every"), number("factor", allowed=SHARE), WARMUP),
         "exponential": row("times `rate` after every step", number("rate", allowed=SHARE), WARMUP),
+        "linear": row("in a straight line to the learning rate `final`", WARMUP, number("final", 0.0, NOT_NEGATIVE)),
+        "inverse_sqrt": row(
+            "sqrt(timescale / (timescale + step)); that of the first transformer has `timescale` equal to `warmup`",
+            whole("timescale"),
+            WARMUP,
+        ),
+        "cosine_restarts": row(
+            "half a cosine over `every` steps, again and again, each `growth` times as long as the one before",
+            whole("every"),
+            whole("growth", 1),
+            number("final", 0.0, NOT_NEGATIVE),
+            WARMUP,
+        ),
+        "one_cycle": row(
+            "up from lr / `div_factor` in the share `pct_start` of the steps, then down to 1 / `final_div_factor` of that",
+            number("pct_start", 0.3, SHARE_BELOW_1),
+            number("div_factor", 25.0, Range(1)),
+            number("final_div_factor", 1e4, Range(1)),
+        ),
+        "plateau": row(
+            "times `factor`, but not below `final`, when the loss of more than `patience` validations was no better",
+            number("factor", 0.1, SHARE_BELOW_1),
+            whole("patience", 10, FROM_ZERO),
+            number("threshold", 1e-4, FRACTION),
+            whole("cooldown", 0, FROM_ZERO),
+            number("final", 0.0, NOT_NEGATIVE),
+            WARMUP,
+        ),
     },
     "clip": {
         "global_norm": row("shrinks the gradient where its norm is above `max`", number("max", allowed=POSITIVE)),

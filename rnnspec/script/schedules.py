@@ -13,7 +13,24 @@ SCHEDULES = {
     "constant": "return LR",
     "step": "return LR * {factor} ** (done // {every})",
     "exponential": "return LR * {rate}**done",
+    "linear": "return LR + ({final} - LR) * done / steps",
+    "inverse_sqrt": "return LR * math.sqrt({timescale} / ({timescale} + done))",
     "cosine": "return {final} + (LR - {final}) * (1 + math.cos(math.pi * done / steps)) / 2",
+    "cosine_restarts": """
+cycle = {every}  # steps of the cycle that this one belongs to
+while done >= cycle:
+    done, cycle = done - cycle, cycle * {growth}
+return {final} + (LR - {final}) * (1 + math.cos(math.pi * done / cycle)) / 2
+""",
+    "one_cycle": """
+first, last, top = LR / {div_factor}, LR / {div_factor} / {final_div_factor}, {pct_start} * steps - 1
+if done < top:  # on the way up
+    begin, end, progress = first, LR, done / top
+else:
+    begin, end, progress = LR, last, (done - top) / (steps - 1 - top)
+return end + (begin - end) * (1 + math.cos(math.pi * progress)) / 2
+""",
+    "plateau": "return LR",  # times the factor that validations have led to
 }
 
 WARMUP = """
@@ -26,7 +43,27 @@ def schedule_lines(setting: Setting | None) -> Code:
     """The lines that return the learning rate of a step."""
     if setting is None:
         return fill(SCHEDULES["constant"])
-    row, warmup = SCHEDULES[setting.name], setting["warmup"]
+    row, warmup = SCHEDULES[setting.name], dict(setting.arguments).get("warmup")
     counts = [f"done = step - 1{' - {warmup}' if warmup else ''}" if "done" in row else ""]
     counts += ["steps -= {warmup}" if "steps" in row and warmup else ""]
     return fill(lines([WARMUP.strip() if warmup else "", *counts, row]), **dict(setting.arguments))
+
+
+PLATEAU = """
+factor, best, waited, rest = state
+if loss < best * (1 - {threshold}):
+    best, waited = loss, 0
+else:
+    waited += 1
+if rest > 0:  # right after it was lowered
+    rest, waited = rest - 1, 0
+if waited > {patience}:
+    factor, waited, rest = max(factor * {factor}, {final} / LR), 0, {cooldown}
+state[:] = factor, best, waited, rest
+"""
+"""What a validation does to the factor of the learning rate, to the best loss, and to two counts of validations."""
+
+
+def plateau_lines(setting: Setting | None) -> Code:
+    """The lines that follow a validation; none for a schedule that depends on the steps alone."""
+    return fill(PLATEAU, **dict(setting.arguments)) if setting and setting.name == "plateau" else Code("")

@@ -33,6 +33,8 @@ class Training:
     keep: Code
     save_due: Code
     penalty: Code
+    plateau: bool
+    rate: Code
     clip: Code
     limit_norms: Code
     numbers: Code
@@ -68,6 +70,7 @@ def training(spec: Spec, body: Body) -> Training:
     scores = text_scores(spec)
     penalised = any(penalties(spec).values())
     numbers = {"train/loss": "loss", "train/penalty": "penalty" if penalised else "", "grad/norm": "norm", "lr": "lr"}
+    plateau = train.schedule is not None and train.schedule.name == "plateau"
     limited = any(info.max_norm is not None for info in spec.model.parameters)
     return Training(
         valid="valid" in parts,
@@ -83,6 +86,8 @@ def training(spec: Spec, body: Body) -> Training:
         keep=_keep(spec),
         save_due=_save_due(spec),
         penalty=Code("penalty = penalise(p, g)" if penalised else ""),
+        plateau=plateau,
+        rate=Code("float(run.plateau[0]) * learning_rate(step, steps)" if plateau else "learning_rate(step, steps)"),
         clip=Code("clip(g.trained, norm)" if clip_lines(train.clip) else ""),
         limit_norms=Code("limit_norms(p)" if limited else ""),
         numbers=Code("{" + ", ".join(f"{literal(name)}: {value}" for name, value in numbers.items() if value) + "}"),

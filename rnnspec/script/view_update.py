@@ -8,7 +8,7 @@ from rnnspec.frontend.typed import ParameterInfo, Spec
 from rnnspec.script.clips import clip_lines
 from rnnspec.script.code import Code, fill, lines, literal, prose
 from rnnspec.script.optimizers import optimizer_lines, state_of, title_of
-from rnnspec.script.schedules import schedule_lines
+from rnnspec.script.schedules import plateau_lines, schedule_lines
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Update:
     lr_scale: Code
     scale_change: Code
     schedule: Code
+    plateau: Code
     clip: Code
     max_norm: Code
 
@@ -54,6 +55,7 @@ def update(spec: Spec) -> Update:
         lr_scale=scaled if scales else Code(""),
         scale_change=Code("change *= self.lr_scale" if scales else ""),
         schedule=schedule_lines(spec.train.schedule),
+        plateau=plateau_lines(spec.train.schedule),
         clip=clip_lines(spec.train.clip),
         max_norm=literal(limits) if limits else Code(""),
     )

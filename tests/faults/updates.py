@@ -53,6 +53,12 @@ def schedule(name: str, old: str, new: str) -> Fault:
     return Fault(f"{name}: {old}", row(SCHEDULES, name, text(old, new)), [check])
 
 
+def plateau(old: str, new: str) -> Fault:
+    """A wrong line of what follows a validation."""
+    check: Check = partial(test_schedules.test_plateau_equals_torch, 1, 3)
+    return Fault(f"plateau: {old}", attribute(schedules, "PLATEAU", text(old, new)), [check])
+
+
 BY_HAND = [step_by_hand]
 WARM_UP = [partial(test_schedules.test_a_warm_up_comes_first, "exponential")]
 START = in_code("change *= lr * root / (1 - {beta1}**step)", "change *= lr * root")
@@ -83,5 +89,14 @@ FAULTS = [
     schedule("step", "done //", "(done + 1) //"),
     schedule("exponential", "done", "(done + 1)"),
     schedule("cosine", "done", "(done + 1)"),
+    schedule("linear", "({final} - LR)", "{final}"),
+    schedule("inverse_sqrt", "math.sqrt", ""),
+    schedule("cosine_restarts", "cycle * {growth}", "cycle + {growth}"),
+    schedule("one_cycle", "{pct_start} * steps - 1", "{pct_start} * steps"),
+    schedule("one_cycle", "/ {div_factor} / {final_div_factor}", "/ {final_div_factor}"),
+    plateau("rest - 1, 0", "rest - 1, waited"),
+    plateau("waited > {patience}", "waited >= {patience}"),
+    plateau("best * (1 - {threshold})", "best"),
+    plateau("max(factor * {factor}, {final} / LR)", "factor * {factor}"),
     schedule("cosine", "(LR - {final})", "LR"),
 ]

@@ -26,22 +26,24 @@ from tests.training_specs import (
     start,
 )
 
-Step = Callable[[Named, Named, int], None]
-"""Changes parameters by their gradients, in place; the step counts from 1."""
+RISE = np.minimum(1, np.arange(1, STEPS + 1) / 7)
+"""What the learning rate of each step is multiplied by."""
 
 
 def by_script(made: ModuleType) -> Named:
-    """Where the generated optimizer gets to, with penalties and limits."""
-    p, g = made.Views(np.float64), made.Views(np.float64)
-    p.fill(start(made))
+    """Where the generated optimizer gets to, with penalties and limits; the average if it has one."""
+    p, g, shown = (made.Views(np.float64) for _ in range(3))
+    p.fill(start(made)), shown.fill(start(made))
     optimizer = made.Optimizer(p)
     for step in range(1, STEPS + 1):
         g.fill(gradient(p.named, step))
         made.penalise(p, g)
-        optimizer.update(p, g, LR, step)
+        optimizer.update(p, g, LR * RISE[step - 1], step)
         if hasattr(made, "limit_norms"):
             made.limit_norms(p)
-    return dict(p.named)
+        if hasattr(optimizer, "average"):
+            optimizer.average(shown, p, LR * RISE[step - 1], step)
+    return dict(shown.named if hasattr(optimizer, "average") else p.named)
 
 
 def by_torch(make: Callable[..., torch.optim.Optimizer], **arguments: object) -> Callable[[ModuleType], Named]:
@@ -51,14 +53,14 @@ def by_torch(make: Callable[..., torch.optim.Optimizer], **arguments: object) ->
         torch.set_default_dtype(torch.float64)  # NAdam keeps a number in it
         params = {name: torch.tensor(value, requires_grad=True) for name, value in start(made).items()}
         trained = [name for name in params if name != "b_y"]
-        groups = [{"params": [params[name]], "lr": LR * (0.25 if name == "W_x" else 1)} for name in trained]
-        optimizer = make(groups, **arguments)
+        optimizer = make([{"params": [params[name]], "lr": LR} for name in trained], **arguments)
         for step in range(1, STEPS + 1):
             found = gradient(numbers(params), step)
             for name in trained:
                 value = params[name].detach()
-                penalty = {"W_h": 2 * 0.05 * value, "b_h": 0.02 * value.sign()}.get(name, 0)
-                params[name].grad = torch.tensor(found[name]) + penalty
+                params[name].grad = torch.tensor(found[name]) + penalty(name, value)
+            for group in optimizer.param_groups:
+                group["lr"] = LR * RISE[step - 1] * (0.25 if group["params"][0] is params["W_x"] else 1)
             optimizer.step()
             if hasattr(made, "limit_norms"):
                 with torch.no_grad():
@@ -80,6 +82,12 @@ def numbers(params: Mapping[str, torch.Tensor]) -> Named:
     return {name: value.detach().numpy() for name, value in params.items()}
 
 
+def penalty(name: str, value: torch.Tensor) -> torch.Tensor:
+    """The gradient of the penalties of the spec."""
+    factors = {"W_h": 2 * 0.05 * value, "b_h": 0.02 * value.sign()}
+    return factors.get(name, torch.zeros_like(value))
+
+
 class Lion(torch.optim.Optimizer):
     """Algorithm 2 of Chen et al. 2023."""
 
@@ -96,6 +104,29 @@ class Lion(torch.optim.Optimizer):
                 c = group["beta1"] * m + (1 - group["beta1"]) * g
                 theta -= group["lr"] * (torch.sign(c) + group["decay"] * theta)
                 state["m"] = group["beta2"] * m + (1 - group["beta2"]) * g
+
+
+def schedule_free(beta: float, beta2: float = 0.0, decay: float = 0.0) -> Callable[[ModuleType], Named]:
+    """Defazio et al. 2024: Algorithm 1 with `beta2`, and without it the method of equations 5 to 7; gives x."""
+
+    def run(made: ModuleType) -> Named:
+        x = {name: torch.tensor(value) for name, value in start(made).items()}
+        z, y = {name: value.clone() for name, value in x.items()}, {name: value.clone() for name, value in x.items()}
+        v, squares = {name: torch.zeros_like(value) for name, value in x.items()}, 0.0
+        for t in range(1, STEPS + 1):
+            found, gamma = gradient(numbers(y), t), LR * float(RISE[t - 1])
+            squares += gamma**2
+            for name in (name for name in x if name != "b_y"):
+                g, own = torch.tensor(found[name]) + penalty(name, y[name]), gamma * (0.25 if name == "W_x" else 1)
+                v[name] = beta2 * v[name] + (1 - beta2) * g**2
+                step = g / (torch.sqrt(v[name] / (1 - beta2**t)) + 1e-8) if beta2 else g
+                z[name] = z[name] - own * step - own * decay * y[name]
+                c = gamma**2 / squares
+                x[name] = (1 - c) * x[name] + c * z[name]
+                y[name] = (1 - beta) * z[name] + beta * x[name]
+        return numbers(x)
+
+    return run
 
 
 OPTIM = torch.optim
@@ -121,8 +152,18 @@ CASES = {
     ),
     "adagrad": ("adagrad(lr=0.03)", by_torch(OPTIM.Adagrad)),
     "adadelta": ("adadelta(lr=0.03)", by_torch(OPTIM.Adadelta)),
+    "schedule_free_sgd": ("schedule_free_sgd(lr=0.03, momentum=0.8)", schedule_free(0.8)),
+    "schedule_free_adamw": (
+        "schedule_free_adamw(lr=0.03, beta2=0.99, decay=0.1)",
+        schedule_free(0.9, beta2=0.99, decay=0.1),
+    ),
     "lion": ("lion(lr=0.03, decay=0.1)", by_torch(Lion, beta1=0.9, beta2=0.99, decay=0.1)),
 }
+
+
+def attributes(case: str) -> str:
+    """What is said about parameters: the schedule-free optimizers limit no norms."""
+    return ATTRIBUTES + ("" if case.startswith("schedule_free") else MAX_NORM)
 
 
 def test_every_optimizer_is_tested() -> None:
@@ -132,7 +173,7 @@ def test_every_optimizer_is_tested() -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_optimizer_equals_torch(case: str) -> None:
     chosen, reference = CASES[case]
-    made = script(ATTRIBUTES + MAX_NORM, optimizer=chosen)
+    made = script(attributes(case), optimizer=chosen)
     got, want = by_script(made), reference(made)
     assert_close(got, want)
     for name, value in start(made).items():
@@ -143,11 +184,14 @@ def test_optimizer_equals_torch(case: str) -> None:
 def test_an_optimizer_step_makes_no_vectors(case: str) -> None:
     made = script(optimizer=CASES[case][0], dtype="float32")
     p, g = made.Views(np.float32), made.Views(np.float32)
-    p.vector[:], g.vector[:] = 1, 1
+    p.fill({name: np.ones(shape) for name, (_, shape) in made.PARAMETERS.items()})
+    g.fill(p.named)
+    gaps = p.vector == 0
     optimizer = made.Optimizer(p)
     places = {name: array.ctypes.data for name, array in vars(optimizer).items()}
     optimizer.update(p, g, 0.1, 1)
     assert {name: array.ctypes.data for name, array in vars(optimizer).items()} == places
+    assert gaps.any() and not g.vector[gaps].any() and not p.vector[gaps].any()
     assert all(array.dtype == np.float32 for array in vars(optimizer).values() if array.ndim)
     assert set(optimizer.saved()) == set(vars(optimizer)) - {"change"}
 
@@ -162,6 +206,7 @@ def test_an_optimizer_step_makes_no_vectors(case: str) -> None:
         ("rmsprop", ["v"]),
         ("rmsprop centered", ["m", "v"]),
         ("rmsprop momentum", ["v", "velocity"]),
+        ("schedule_free_sgd", ["total", "z"]),
     ],
 )
 def test_an_optimizer_keeps_only_what_it_needs(case: str, kept: list[str]) -> None:
@@ -171,4 +216,4 @@ def test_an_optimizer_keeps_only_what_it_needs(case: str, kept: list[str]) -> No
 
 @pytest.mark.parametrize("case", CASES)
 def test_lines_are_formatted(case: str, tmp_path: Path) -> None:
-    check_format(source(ATTRIBUTES + MAX_NORM, optimizer=CASES[case][0]), tmp_path)
+    check_format(source(attributes(case), optimizer=CASES[case][0]), tmp_path)

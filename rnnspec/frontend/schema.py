@@ -31,7 +31,7 @@ KEYS = {
     "data": ("source", "sequence", "split"),
     "data.split": ("train", "valid", "test"),
     "train": (
-        "optimizer", "schedule", "clip", "truncation", "checkpoint", "stop",
+        "optimizer", "schedule", "clip", "average", "truncation", "checkpoint", "stop",
         "batch", "steps", "epochs", "seed", "dtype",
     ),
     "monitor": ("every", "validate", "sample"),

@@ -21,7 +21,7 @@ from rnnspec.frontend.values import Range, read_choice, read_number, read_whole
 
 SPEC_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 FROM_ZERO = Range(0, 2**63)
-TRAIN_SETTINGS = ("optimizer", "schedule", "clip", "truncation", "checkpoint", "stop")
+TRAIN_SETTINGS = ("optimizer", "schedule", "clip", "average", "truncation", "checkpoint", "stop")
 
 
 def read_name(spec: Fields, path: Path, problems: list[Diagnostic]) -> str:
@@ -154,19 +154,6 @@ def _check_truncation(truncation: Setting | None, problems: list[Diagnostic]) ->
     if truncation and truncation.span and isinstance(k1, int) and isinstance(k2, int) and k2 < k1:
         message = f"`k2` is {k2}, but {k1} steps are learned at a time: the gradient must reach back over all of them"
         problems.append(problem("E0606", message, truncation.span, help=f"write `tbptt(k1={k2}, k2={k1})`"))
-
-
-def check_stop(train: Train, metrics: list[str], split: tuple[tuple[str, float], ...], problems: list[Diagnostic]) -> None:
-    """What `patience` watches must exist."""
-    if train.stop is None or train.stop.span is None:
-        return
-    known = [f"valid.{name}" for name in ("loss", *metrics)]
-    if train.stop["on"] not in known:
-        message = f"there is no `{train.stop['on']}` to watch"
-        problems.append(problem("E0606", message, train.stop.span, note="available: " + ", ".join(known)))
-    elif "valid" not in dict(split):
-        help = "write `split: {train: 0.9, valid: 0.1}` under `data:`"
-        problems.append(problem("E0606", "there is no validation data to watch", train.stop.span, help=help))
 
 
 # ------------------------------------------------------------------ monitor

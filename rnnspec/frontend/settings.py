@@ -83,6 +83,18 @@ SETTINGS: dict[str, dict[str, Row]] = {
             number("beta2", 0.99, FRACTION),
             number("decay", 0.0, NOT_NEGATIVE),
         ),
+        "schedule_free_sgd": row(
+            "gradient descent that averages where it goes and needs no schedule but a warm-up",
+            LR,
+            number("momentum", 0.9, FRACTION),
+        ),
+        "schedule_free_adamw": row(
+            "AdamW that averages where it goes and needs no schedule but a warm-up",
+            LR,
+            *BETAS,
+            EPS,
+            number("decay", 0.0, NOT_NEGATIVE),
+        ),
     },
     "schedule": {
         "constant": row("the same learning rate throughout", WARMUP),
@@ -122,6 +134,10 @@ SETTINGS: dict[str, dict[str, Row]] = {
         "global_norm": row("shrinks the gradient where its norm is above `max`", number("max", allowed=POSITIVE)),
         "value": row("cuts every element to -max .. max", number("max", allowed=POSITIVE)),
         "none": row("leaves the gradient as it is"),
+    },
+    "average": {
+        "ema": row("a moving average, of which the share `decay` stays at each step", number("decay", 0.999, FRACTION)),
+        "polyak": row("the mean of the parameters after each step from `start` on", whole("start", 1)),
     },
     "truncation": {
         "tbptt": row(

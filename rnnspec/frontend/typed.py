@@ -255,6 +255,7 @@ class Train:
     batch: int
     schedule: Setting | None = None
     clip: Setting | None = None
+    average: Setting | None = None
     truncation: Setting | None = None  # tbptt(k1, k2); k2 is None where it is k1
     checkpoint: Setting | None = None
     stop: Setting | None = None

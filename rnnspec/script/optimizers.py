@@ -2,6 +2,7 @@
 
 The lines work on flat vectors and in place: `weights` the parameters, `gradient` theirs, `change` scratch that ends up as
 what is subtracted from `weights`; `lr` is the learning rate of this step, `step` its number, from 1.
+`gradient` may be used up, but stays 0 in the gaps between parameters, where nobody sets it again.
 """
 
 from __future__ import annotations
@@ -27,12 +28,25 @@ class State:
 
 
 @dataclass(frozen=True)
+class Interpolation:
+    """How an optimizer averages what it moves, and where it takes the next gradient: in one sentence, and in lines."""
+
+    title: str
+    code: str
+
+
+@dataclass(frozen=True)
 class Optimizer:
-    """What it does in one sentence, its lines, and the state that they may use."""
+    """What it does in one sentence, its lines, and the state that they may use.
+
+    It moves `weights`; one that averages by itself moves something else, and makes the weights when it has averaged.
+    """
 
     title: Choice
     code: tuple[Choice, ...]
     state: tuple[State, ...] = ()
+    moves: str = "weights"
+    average: Interpolation | None = None
 
 
 def chosen(choice: Choice, setting: Setting) -> str:
@@ -96,6 +110,26 @@ change += gradient
     "": "",
 }
 
+Z = State("z", "the point that moves; the weights lie between it and the average", "p.trained.copy()")
+TOTAL = State("total", "sum of the squared learning rates", "np.zeros(())")
+
+
+def interpolation(share: str) -> Interpolation:
+    """The averaging of the schedule-free optimizers; `share` names the argument that says how much of it weights are."""
+    code = f"""
+# average = (1 - share) * average + share * z, where the share is that of lr ** 2 in its sum over all steps
+total += lr**2
+np.subtract(z, average, out=change)
+change *= lr**2 / float(total)
+average += change
+# weights = (1 - {share}) * z + {share} * average
+np.multiply(average, {{{share}}}, out=weights)
+np.multiply(z, 1 - {{{share}}}, out=change)
+weights += change
+"""
+    return Interpolation("Move the average towards z, and the weights to where the next gradient is taken.", code)
+
+
 OPTIMIZERS = {
     "sgd": Optimizer(
         {
@@ -144,14 +178,14 @@ change *= lr
 mu, ahead = ({beta1} * (1 - 0.5 * 0.96 ** ({momentum_decay} * n)) for n in (step, step + 1))
 product *= mu
 share, share_ahead = (1 - mu) / (1 - float(product)), ahead / (1 - float(product) * ahead)
-np.multiply(m, lr * share_ahead, out=change)
+np.multiply(v, 1 / (1 - {beta2}**step), out=change)
+np.sqrt(change, out=change)
+change += {eps}
 gradient *= lr * share
+gradient /= change
+np.divide(m, change, out=change)
+change *= lr * share_ahead
 change += gradient
-root = gradient  # not needed any more
-np.multiply(v, 1 / (1 - {beta2}**step), out=root)
-np.sqrt(root, out=root)
-root += {eps}
-change /= root
 """,
         ),
         (M, V, State("product", "product of the momenta so far", "np.ones(())")),
@@ -264,6 +298,31 @@ m += gradient
         ),
         (M,),
     ),
+    "schedule_free_sgd": Optimizer(
+        "Schedule-free gradient descent (Defazio et al. 2024): the average of where it goes is what it learns.",
+        ("np.multiply(gradient, lr, out=change)",),
+        (Z, TOTAL),
+        moves="z",
+        average=interpolation("momentum"),
+    ),
+    "schedule_free_adamw": Optimizer(
+        "Schedule-free AdamW (Defazio et al. 2024): the average of where it goes is what it learns.",
+        (
+            mean_of_squares("beta2"),
+            """
+# change = lr * gradient / (sqrt(v / (1 - beta2 ** step)) + eps)
+root = (1 - {beta2}**step) ** 0.5
+np.sqrt(v, out=change)
+change += {eps} * root
+np.divide(gradient, change, out=change)
+change *= lr * root
+""",
+            DECAY,
+        ),
+        (V, Z, TOTAL),
+        moves="z",
+        average=interpolation("beta1"),
+    ),
 }
 
 
@@ -272,9 +331,8 @@ def title_of(setting: Setting) -> str:
     return chosen(OPTIMIZERS[setting.name].title, setting)
 
 
-def state_of(setting: Setting) -> tuple[State, ...]:
-    """What the lines of an optimizer keep from step to step."""
-    code = optimizer_lines(setting)
+def used(setting: Setting, code: str) -> tuple[State, ...]:
+    """What of the state of an optimizer stands in some lines."""
     return tuple(state for state in OPTIMIZERS[setting.name].state if re.search(rf"\b{state.name}\b", code))
 
 

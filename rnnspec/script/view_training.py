@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 from rnnspec.frontend.typed import Spec
+from rnnspec.script.averages import average_lines
 from rnnspec.script.body import Body
 from rnnspec.script.clips import clip_lines
 from rnnspec.script.code import Code, fill, literal, prose
@@ -24,6 +25,9 @@ class Training:
     test: bool
     truncated: bool
     batches: Code
+    averaged: bool
+    weights: Code
+    average: Code
     worst: Code
     better: Code
     judge: Code
@@ -71,12 +75,16 @@ def training(spec: Spec, body: Body) -> Training:
     penalised = any(penalties(spec).values())
     numbers = {"train/loss": "loss", "train/penalty": "penalty" if penalised else "", "grad/norm": "norm", "lr": "lr"}
     plateau = train.schedule is not None and train.schedule.name == "plateau"
+    averaged = bool(average_lines(train.optimizer, train.average))
     limited = any(info.max_norm is not None for info in spec.model.parameters)
     return Training(
         valid="valid" in parts,
         test="test" in parts,
         truncated=train.truncation is not None,
         batches=Code(f'batches("train", self.seed, self.epoch, self.place{", BACK" if back(spec) else ""})'),
+        averaged=averaged,
+        weights=Code("run.raw" if averaged else "run.p"),
+        average=Code("run.optimizer.average(run.p, p, lr, step)" if averaged else ""),
         worst=Code("-math.inf" if up else "math.inf"),
         better=Code(f"found[{literal(judge)}] {'>' if up else '<'} run.best_value"),
         judge=literal(judge),

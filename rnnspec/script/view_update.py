@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rnnspec.frontend.typed import ParameterInfo, Spec
+from rnnspec.frontend.typed import ParameterInfo, Setting, Spec
+from rnnspec.script.averages import average_lines, average_title
 from rnnspec.script.clips import clip_lines
 from rnnspec.script.code import Code, fill, lines, literal, prose
-from rnnspec.script.optimizers import optimizer_lines, state_of, title_of
+from rnnspec.script.optimizers import OPTIMIZERS, optimizer_lines, title_of, used
 from rnnspec.script.schedules import plateau_lines, schedule_lines
 
 
@@ -27,6 +28,10 @@ class Update:
     lines: Code
     lr_scale: Code
     scale_change: Code
+    moves: Code
+    average: Code
+    average_title: Code
+    average_unpack: Code
     schedule: Code
     plateau: Code
     clip: Code
@@ -36,10 +41,12 @@ class Update:
 def update(spec: Spec) -> Update:
     """The view of the update."""
     setting, infos = spec.train.optimizer, spec.model.parameters
-    state, found = state_of(setting), penalties(spec)
+    found = penalties(spec)
+    code, average = optimizer_lines(setting), average_lines(setting, spec.train.average)
+    moves = Code(f"{OPTIMIZERS[setting.name].moves} -= change")
+    state = used(setting, f"{code}\n{moves}\n{average}")
     scales = {info.name: info.lr_scale for info in infos if info.lr_scale != 1 and info.trainable}
     limits = {info.name: info.max_norm for info in infos if info.max_norm is not None}
-    names = [kept.name for kept in state]
     scaled = fill("self.lr_scale = spread({scales}, 1.0, p.vector.dtype)[:TRAINABLE]", scales=scales)
     return Update(
         spread=bool(scales or any(found.values())),
@@ -49,16 +56,26 @@ def update(spec: Spec) -> Update:
         penalty_lines=_penalty_lines(found),
         title=prose(title_of(setting)),
         state=lines(f"self.{kept.name} = {kept.start}  # {kept.meaning}" for kept in state),
-        saved=Code("{" + ", ".join(f'"{name}": self.{name}' for name in names) + "}"),
-        unpack=Code(f"{', '.join([*names, 'change'])} = {', '.join(f'self.{name}' for name in [*names, 'change'])}"),
-        lines=optimizer_lines(setting),
+        saved=Code("{" + ", ".join(f'"{kept.name}": self.{kept.name}' for kept in state) + "}"),
+        unpack=_unpack(setting, f"{code}\n{moves}"),
+        lines=code,
         lr_scale=scaled if scales else Code(""),
         scale_change=Code("change *= self.lr_scale" if scales else ""),
+        moves=moves,
+        average=average,
+        average_title=prose(average_title(setting, spec.train.average)),
+        average_unpack=_unpack(setting, average),
         schedule=schedule_lines(spec.train.schedule),
         plateau=plateau_lines(spec.train.schedule),
         clip=clip_lines(spec.train.clip),
         max_norm=literal(limits) if limits else Code(""),
     )
+
+
+def _unpack(setting: Setting, code: str) -> Code:
+    """The line that gives names to what some lines use of the optimizer."""
+    names = [*(state.name for state in used(setting, code)), "change"]
+    return Code(f"{', '.join(names)} = {', '.join(f'self.{name}' for name in names)}")
 
 
 PENALTIES = {

@@ -1,0 +1,55 @@
+"""Settings of `train:` that need something else in the spec, or that exclude each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from rnnspec.diagnostics import Diagnostic, problem
+from rnnspec.frontend.typed import Model, Setting, Train
+
+
+def check_training(train: Train, model: Model, split: tuple[tuple[str, float], ...], problems: list[Diagnostic]) -> None:
+    """Report what does not go together."""
+    problems += _watched(train, model, dict(split))
+    problems += _after_the_end(train)
+    problems += _schedule_free(train, model)
+
+
+def _watched(train: Train, model: Model, parts: Mapping[str, float]) -> Iterator[Diagnostic]:
+    """What `patience` watches must exist, and validations where somebody waits for them."""
+    known = [f"valid.{name}" for name in ("loss", *(metric.name for metric in model.metrics))]
+    if train.stop is not None and train.stop["on"] not in known:
+        message = f"there is no `{train.stop['on']}` to watch"
+        yield _contradiction(message, train.stop, note="available: " + ", ".join(known))
+        return
+    plateau = train.schedule if train.schedule and train.schedule.name == "plateau" else None
+    for setting in (train.stop, plateau):
+        if setting is not None and "valid" not in parts:
+            help = "write `split: {train: 0.9, valid: 0.1}` under `data:`"
+            yield _contradiction("there is no validation data to watch", setting, help=help)
+
+
+def _after_the_end(train: Train) -> Iterator[Diagnostic]:
+    """What begins at a step must begin within a run whose steps are known."""
+    schedule, average = train.schedule, train.average
+    for setting, first in ((schedule, "warmup"), (average, "start")):
+        begin = dict(setting.arguments).get(first) if setting else None
+        if setting is not None and isinstance(begin, int) and train.steps is not None and begin >= train.steps:
+            yield _contradiction(f"`{first}` is not before the end of the run", setting, note=f"it has {train.steps} steps")
+
+
+def _schedule_free(train: Train, model: Model) -> Iterator[Diagnostic]:
+    """An optimizer that averages by itself, and between whose parameters and their average nothing may step."""
+    name = train.optimizer.name
+    if not name.startswith("schedule_free"):
+        return
+    if train.average is not None:
+        yield _contradiction(f"`{name}` averages the parameters by itself", train.average, help="leave `average` out")
+    if limited := [info.name for info in model.parameters if info.max_norm is not None]:
+        note = f"`{limited[0]}` has a `max_norm`, which would be that of a mixture of parameters and their average"
+        yield _contradiction(f"`{name}` cannot keep a `max_norm`", train.optimizer, note=note)
+
+
+def _contradiction(message: str, setting: Setting, help: str | None = None, note: str | None = None) -> Diagnostic:
+    assert setting.span is not None
+    return problem("E0606", message, setting.span, help=help, note=note)

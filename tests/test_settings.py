@@ -102,7 +102,7 @@ error[E0603]: there is no optimizer called `adamm`
    |              ^^^^^
    |
    = help: did you mean `adam`?
-   = note: available: sgd, adam, adamw, nadam, radam, rmsprop, adagrad, adadelta, lion"""
+   = note: available: sgd, adam, adamw, nadam, radam, rmsprop, adagrad, adadelta, lion, schedule_free_sgd, schedule_free_adamw"""
     )
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rnnspec.script import schedules
+from rnnspec.script import averages, schedules
+from rnnspec.script.averages import AVERAGES
 from rnnspec.script.clips import CLIPS
 from rnnspec.script.optimizers import OPTIMIZERS
 from rnnspec.script.schedules import SCHEDULES
 from rnnspec.script.view_update import PENALTIES
-from tests import test_optimizers, test_schedules, test_training_step
+from tests import test_averages, test_optimizers, test_resume, test_schedules, test_training_step
 from tests.faults.planting import Check, Fault, attribute, instead, models, row, text
 from tests.faults.scripts import in_script
 
@@ -59,7 +60,43 @@ def plateau(old: str, new: str) -> Fault:
     return Fault(f"plateau: {old}", attribute(schedules, "PLATEAU", text(old, new)), [check])
 
 
+def averaging(old: str, new: str) -> Fault:
+    """A wrong line of how a schedule-free optimizer averages."""
+
+    def wrong(right: Any) -> Any:
+        return replace(right, average=replace(right.average, code=text(old, new)(right.average.code)))
+
+    check: Check = partial(test_optimizers.test_optimizer_equals_torch, "schedule_free_sgd")
+    return Fault(f"schedule_free_sgd: {old}", row(OPTIMIZERS, "schedule_free_sgd", wrong), [check])
+
+
+def average(case: str, old: str, new: str) -> Fault:
+    """A wrong share of an average."""
+    check: Check = partial(test_averages.test_average_equals_torch, case)
+    name = case.partition("(")[0]
+    return Fault(
+        f"{name}: {old}", row(AVERAGES, name, lambda right: replace(right, share=text(old, new)(right.share))), [check]
+    )
+
+
+def resumed(case: str) -> Check:
+    """An interrupted run against a whole one."""
+
+    def check() -> None:
+        with TemporaryDirectory() as folder:
+            test_resume.test_a_resumed_run_ends_with_the_same_bytes(case, Path(folder))
+
+    return check
+
+
+def shown() -> None:
+    """What is validated and kept is the average."""
+    with TemporaryDirectory() as folder:
+        test_averages.test_the_average_is_what_is_validated_kept_and_given({"average": "ema(0.9)"}, Path(folder))
+
+
 BY_HAND = [step_by_hand]
+EMA = [partial(test_averages.test_average_equals_torch, "ema(0.9)")]
 WARM_UP = [partial(test_schedules.test_a_warm_up_comes_first, "exponential")]
 START = in_code("change *= lr * root / (1 - {beta1}**step)", "change *= lr * root")
 
@@ -86,6 +123,32 @@ FAULTS = [
     optimizer("adadelta", "np.add(u, {eps}, out=change)", "np.add(u, 0, out=change)"),
     optimizer("adadelta", "np.multiply(change, change, out=gradient)", "np.multiply(gradient, gradient, out=gradient)"),
     optimizer("lion", "(1 - {beta2}) / (1 - {beta1})", "(1 - {beta2})"),
+    optimizer("schedule_free_adamw", "root = (1 - {beta2}**step) ** 0.5", "root = 1"),
+    averaging("lr**2 / float(total)", "1 / step"),
+    averaging("np.multiply(z, 1 - {momentum}, out=change)", "np.copyto(change, z)"),
+    average("ema(0.9)", "1 if step == 1 else ", ""),
+    average("polyak(start=30)", "- {start} + 1", "- {start}"),
+    Fault("the average adds up", attribute(averages, "FOLLOW", text("np.subtract(weights, average", "np.add(weights, 0")), EMA),
+    Fault(
+        "the parameters are validated, not their average",
+        in_script('measure(run.p, "valid")', 'measure(run.raw, "valid")'),
+        [shown],
+    ),
+    Fault(
+        "a resumed run goes on from the average",
+        in_script('{name: entries[f"raw/{name}"]', "{name: entries[name]"),
+        [resumed("ema(0.9)")],
+    ),
+    Fault(
+        "a resumed run forgets its plateaus",
+        in_script('self.plateau[:] = entries["run/plateau"]', "pass"),
+        [resumed("plateau that acts")],
+    ),
+    Fault(
+        "a resumed run forgets the optimizer",
+        in_script("        vector[...] = entries", "        vector[...] += 0 * entries"),
+        [resumed("adam")],
+    ),
     schedule("step", "done //", "(done + 1) //"),
     schedule("exponential", "done", "(done + 1)"),
     schedule("cosine", "done", "(done + 1)"),

@@ -94,7 +94,7 @@ def at(text: str, number: int) -> str:
 def test_unknown_optimizer() -> None:
     assert (
         at("adamm(lr=2e-3)", 34)
-        == """\
+        == f"""\
 error[E0603]: there is no optimizer called `adamm`
   --> model.rnn:34:14
    |
@@ -102,7 +102,7 @@ error[E0603]: there is no optimizer called `adamm`
    |              ^^^^^
    |
    = help: did you mean `adam`?
-   = note: available: sgd, adam, adamw, nadam, radam, rmsprop, adagrad, adadelta, lion, schedule_free_sgd, schedule_free_adamw"""
+   = note: available: {", ".join(SETTINGS["optimizer"])}"""
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rnnspec.frontend.functions import FUNCTIONS
 from rnnspec.frontend.typed import Call, Expr, Number, Shape, latest
 
-NUMBERS = frozenset(["sum", "mean", "dot", *(row.name for row in FUNCTIONS.values() if row.rule == "compared")])
+NUMBERS = frozenset(["dot", *(row.name for row in FUNCTIONS.values() if row.rule in ("number", "compared"))])
 
 
 def call(function: str, *args: Expr | float, **options: object) -> Call:

@@ -15,6 +15,18 @@ from tests.nodes import add, at, call, mul, sigmoid, tanh
 NewParameter = Callable[[str, Shape], Parameter]
 
 
+CURVES = ("relu", "abs", "softplus", "square", "sin", "cos", "softmax", "log_softmax", "cumsum") + (
+    "silu",
+    "gelu",
+    "selu",
+    "softsign",
+    "log_sigmoid",
+    "hard_sigmoid",
+    "hard_tanh",
+)
+"""Functions of one vector without options."""
+
+
 class Expressions:
     """A maker of expressions: `leaves` are what they may read, `parameter` finds or makes a parameter."""
 
@@ -37,12 +49,13 @@ class Expressions:
         numbers = [leaf for leaf in self.leaves if leaf.shape == ()]
         if numbers and self.random.random() < 0.3:
             return self.random.choice(numbers)
-        kind = self.random.choice(["dot", "dot", "dot", "sum", "sum", "mean", "mean", "parameter"])
+        kind = self.random.choice(["dot"] * 3 + ["sum", "sum", "mean", "mean", "max", "min", "norm2", "parameter"])
         if kind == "parameter":
             return mul(self.parameter("c", ()), self.number(depth))
         if kind == "dot":
             return call("dot", self.parameter("a", (size,)), self.vector(size, depth))
-        return call(kind, self.vector(size, depth))
+        matrices = [leaf for leaf in self.leaves if len(leaf.shape) == 2]
+        return call(kind, self.random.choice(matrices) if matrices and self.random.random() < 0.2 else self.vector(size, depth))
 
     def readout(self, size: int, leaves: list[Expr]) -> Expr:
         """A sum of products with each of the leaves: the output of a model."""
@@ -104,8 +117,10 @@ class Expressions:
 
     def _function(self, size: int, depth: int) -> Expr:
         a = self.vector(size, depth)
-        names = ["sigmoid", "tanh", "tanh", "relu", "abs", "softplus", "square", "sin", "cos", "softmax"]
-        made: list[Expr] = [call(name, a) for name in names]
+        made: list[Expr] = [call(name, a) for name in ("sigmoid", "sigmoid", "tanh", "tanh", "tanh", *CURVES)]
+        made += [call("elu", a, alpha=alpha) for alpha in (1.0, 0.7)]
+        made += [call("leaky_relu", a, negative_slope=slope) for slope in (0.01, -0.3)]
+        made += [call("clamp", a, low=-0.6, high=0.4), mul(tanh(a), call("stop_gradient", a))]
         made += [call("exp", tanh(a)), call("log", add(1.5, sigmoid(a))), call("sqrt", add(1, call("square", a)))]
         made += [call("pow", a, 2), call("pow", add(1.5, tanh(a)), 0.5), call("pow", add(2, tanh(a)), -1)]
         return self.random.choice(made)
@@ -133,6 +148,8 @@ class Expressions:
         v = self.vector(size, depth)
         g, b = self.parameter("g", (size,)), self.parameter("b", (size,))
         args, eps = self.random.choice([((v, g, b), 1e-5), ((v, g, b), 0.01), ((v,), 1e-5)])
+        if self.random.random() < 0.3:
+            return call("rms_norm", *args[:2], eps=eps)
         return call("layer_norm", *args, eps=eps)
 
     def _scaled(self, size: int, depth: int) -> Expr:

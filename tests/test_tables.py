@@ -6,7 +6,8 @@ from rnnspec.frontend import functions as language
 from rnnspec.ir.ops import COMPUTED, ELEMENTWISE, OPS, VIEWS
 from rnnspec.passes.functions import FUNCTIONS
 from rnnspec.passes.vjps import VJPS
-from rnnspec.script.calls import CALLS, UFUNCS
+from rnnspec.script.calls import CALLS
+from rnnspec.script.elementwise import UFUNCS
 from rnnspec.script.expressions import EXPRESSIONS, HELPERS
 from rnnspec.script.steps import SPECIAL
 from rnnspec.verify import in_complex, in_torch

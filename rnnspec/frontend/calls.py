@@ -45,7 +45,7 @@ class CallReader:
         given = self._given(node, row, scope, part)
         if len(self.problems) == count:
             options = tuple(self._options(node, row, given, scope))
-            self._check_parts(node, dict(options), given, scope)
+            self._check_options(node, dict(options), given, scope)
         return Arguments(row, values, options) if len(self.problems) == count else None
 
     # ---- which function
@@ -83,7 +83,7 @@ class CallReader:
             takes = f"at least {least}" if most is None else str(least) if most == least else f"{least} to {most}"
             plural = "s" if takes != "1" else ""
             message = f"`{row.name}` takes {takes} argument{plural}, not {count}"
-            self.problems.append(scope.problem("E0604", message, node.span))
+            self.problems.append(scope.problem("E0604", message, node.span, help=row.instead or None))
             return {}
         positional = () if row.variadic else node.args[len(row.values) :]
         given = {option.name: arg for option, arg in zip(options, positional, strict=False)}
@@ -127,11 +127,16 @@ class CallReader:
             return read_whole(node, option.what, self.problems, option.allowed)
         return read_number(node, option.what, self.problems, option.allowed, percent=option.allowed == FRACTION)
 
-    def _check_parts(self, node: CallNode, options: dict[str, object], given: dict[str, Node], scope: Scope) -> None:
+    def _check_options(self, node: CallNode, options: dict[str, object], given: dict[str, Node], scope: Scope) -> None:
+        """Options that contradict each other."""
         part, parts = options.get("part"), options.get("parts")
         if isinstance(part, int) and isinstance(parts, int) and part > parts:
             message = f"there is no part {part} of {parts}"
             self.problems.append(scope.problem("E0602", message, given["i"].span))
+        low, high = options.get("low"), options.get("high")
+        if isinstance(low, float) and isinstance(high, float) and low >= high:
+            message = f"`low` must be smaller than `high`, but {low:g} is not smaller than {high:g}"
+            self.problems.append(scope.problem("E0602", message, node.span))
 
 
 def _sections(row: Function) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from rnnspec.frontend.values import COUNT, FRACTION, NOT_NEGATIVE, POSITIVE, Range
+from rnnspec.frontend.values import ANY, COUNT, FRACTION, NOT_NEGATIVE, POSITIVE, Range
 
 Rule = Literal["same", "vector", "number", "dot", "outer", "concat", "chunk", "where", "compared"]
 """How the shape of a result follows from the shapes of the values; each has a method in `shape_rules`.
@@ -61,6 +61,7 @@ class Function:
     applies: str = ""  # the function that a loss applies to the prediction itself
     ascending: bool = False  # a metric that is better the higher it is
     random: bool = False  # draws numbers in training: every call has a place of its own
+    instead: str = ""  # what else may be meant, where the number of arguments is wrong
 
     @property
     def signature(self) -> str:
@@ -78,6 +79,13 @@ def _curves() -> Iterator[Function]:
         "sigmoid": "1 / (1 + exp(-x))",
         "relu": "x where it is positive, else 0",
         "softplus": "log(1 + exp(x)), a smooth relu",
+        "log_sigmoid": "log(sigmoid(x)), for any x",
+        "silu": "x * sigmoid(x), also called swish",
+        "gelu": "x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))",
+        "selu": "1.0507 * elu(x, 1.6733): keeps mean 0 and variance 1 from layer to layer",
+        "softsign": "x / (1 + abs(x))",
+        "hard_sigmoid": "clamp(x / 6 + 0.5, 0, 1)",
+        "hard_tanh": "clamp(x, -1, 1)",
         "sin": "sine",
         "cos": "cosine",
         "exp": "e to the power of x",
@@ -95,6 +103,13 @@ _CHUNK = (
     Option("i", "part", "the number of a part", required=True, allowed=COUNT, whole=True),
     Option("n", "parts", "the number of parts", required=True, allowed=COUNT, whole=True),
 )
+_EPS = Option("eps", "eps", "`eps`", default=1e-5, allowed=POSITIVE)
+_ALPHA = Option("alpha", "alpha", "`alpha`", default=1.0, allowed=POSITIVE)
+_SLOPE = Option("negative_slope", "negative_slope", "`negative_slope`", default=0.01, allowed=ANY)
+_BOUNDS = (
+    Option("low", "low", "`low`", required=True, allowed=ANY),
+    Option("high", "high", "`high`", required=True, allowed=ANY),
+)
 _PAIR = ("prediction", "target")
 _IGNORE = Option("ignore", "ignore", "a class to leave out", whole=True)
 _CLASS_OPTIONS = (
@@ -105,18 +120,40 @@ _CLASS_OPTIONS = (
 
 _ROWS = (
     *_curves(),
+    Function("elu", ("x",), "same", "x where it is positive, else alpha * (exp(x) - 1)", options=(_ALPHA,)),
+    Function("leaky_relu", ("x",), "same", "x where it is positive, else negative_slope * x", options=(_SLOPE,)),
+    Function("clamp", ("x",), "same", "x, but at least low and at most high; beyond them without gradient", options=_BOUNDS),
     Function("softmax", ("v",), "vector", "positive numbers that add up to 1, in proportion to exp(v)"),
+    Function("log_softmax", ("v",), "vector", "log(softmax(v)), for any v"),
     Function(
         "layer_norm", ("v", "g", "b"), "vector", "v with mean 0 and variance 1 over its features, times g, plus b",
-        optional=2, options=(Option("eps", "eps", "`eps`", default=1e-5, allowed=POSITIVE),),
+        optional=2, options=(_EPS,),
     ),
+    Function("rms_norm", ("v", "g"), "vector", "v / sqrt(mean(v * v) + eps), times g", optional=1, options=(_EPS,)),
     Function("where", ("c", "a", "b"), "where", "a where the condition c holds, else b; both are computed"),
-    Function("minimum", ("a", "b"), "same", "the smaller one, element by element"),
-    Function("maximum", ("a", "b"), "same", "the larger one, element by element"),
+    Function(
+        "minimum", ("a", "b"), "same", "the smaller one, element by element",
+        instead="write `min(v)` for the smallest of all features",
+    ),
+    Function(
+        "maximum", ("a", "b"), "same", "the larger one, element by element",
+        instead="write `max(v)` for the largest of all features",
+    ),
     Function("concat", ("a", "b"), "concat", "vectors one after another", variadic=True),
     Function("chunk", ("v",), "chunk", "the i-th of n equal parts of a vector, counted from 1", options=_CHUNK),
     Function("sum", ("x",), "number", "the sum of all features"),
     Function("mean", ("x",), "number", "the mean of all features"),
+    Function(
+        "max", ("x",), "number", "the largest of all features; equal ones share the gradient",
+        instead="write `maximum(a, b)` for the larger of two",
+    ),
+    Function(
+        "min", ("x",), "number", "the smallest of all features; equal ones share the gradient",
+        instead="write `minimum(a, b)` for the smaller of two",
+    ),
+    Function("norm2", ("x",), "number", "sqrt(sum(x * x)), the Euclidean norm; at 0 its gradient is 0"),
+    Function("cumsum", ("v",), "vector", "the sums of the first 1, 2, ... features"),
+    Function("stop_gradient", ("x",), "same", "x, as if it did not depend on any parameter"),
     Function("dot", ("a", "b"), "dot", "the inner product of two vectors"),
     Function("outer", ("a", "b"), "outer", "the matrix of all products: [m], [n] -> [m, n]"),
     Function(
@@ -179,8 +216,10 @@ CONDITIONS = frozenset({"less", "less_equal", "greater", "greater_equal", "equal
 ALIASES: dict[str, str] = {
     "sigm": "sigmoid", "logistic": "sigmoid", "hadamard": "*", "matmul": "@", "mm": "@", "concatenate": "concat",
     "cat": "concat", "ln": "log", "layernorm": "layer_norm", "softmax_cross_entropy": "cross_entropy", "pow": "**",
-    "transpose": ".T", "clip": "minimum(maximum(x, low), high)", "if": "where", "split": "chunk", "sqr": "square",
-    "gaussian_noise": "noise",
+    "transpose": ".T", "clip": "clamp", "if": "where", "split": "chunk", "sqr": "square", "swish": "silu",
+    "hardtanh": "hard_tanh", "hardsigmoid": "hard_sigmoid", "logsigmoid": "log_sigmoid", "logsoftmax": "log_softmax",
+    "leakyrelu": "leaky_relu", "rmsnorm": "rms_norm", "norm": "norm2", "amax": "max", "amin": "min",
+    "detach": "stop_gradient", "gaussian_noise": "noise",
 }  # fmt: skip
 """What other systems call it, and what to write here."""
 

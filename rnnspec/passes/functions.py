@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from rnnspec.frontend import typed
@@ -144,14 +145,85 @@ def condition(op: str) -> Rule:
     return rule
 
 
+def with_constants(op: str, *options: str) -> Rule:
+    """An operation that holds options of the call: one number, or a tuple of several."""
+
+    def rule(low: Operands, call: typed.Call) -> int:
+        held = tuple(float(str(call.option(name))) for name in options)
+        return low.graph.emit(op, low.expression(call.args[0]), attr=held if len(held) > 1 else held[0])
+
+    return rule
+
+
+def silu(low: Operands, call: typed.Call) -> int:
+    """x * sigmoid(x), Hendrycks & Gimpel 2016."""
+    x = low.expression(call.args[0])
+    return low.graph.emit("mul", x, low.graph.emit("squash", x, attr=(("sigmoid", low.graph[x].shape[0]),)))
+
+
+def gelu(low: Operands, call: typed.Call) -> int:
+    """x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))), Hendrycks & Gimpel 2016, section 2."""
+    emit, x, root = low.graph.emit, low.expression(call.args[0]), math.sqrt(2 / math.pi)
+    factor = emit("offset", emit("scale", emit("square", x), attr=0.044715 * root), attr=root)
+    bend = emit("squash", emit("mul", x, factor), attr=(("tanh", low.graph[x].shape[0]),))
+    return emit("mul", emit("scale", x, attr=0.5), emit("offset", bend, attr=1.0))
+
+
+def selu(low: Operands, call: typed.Call) -> int:
+    """Klambauer et al. 2017, equation 2, with the constants of their appendix."""
+    curve = low.graph.emit("elu", low.expression(call.args[0]), attr=1.6732632423543772)
+    return low.graph.emit("scale", curve, attr=1.0507009873554805)
+
+
+def leaky_relu(low: Operands, call: typed.Call) -> int:
+    """Maas et al. 2013: x where it is positive, else a small part of it."""
+    emit, x = low.graph.emit, low.expression(call.args[0])
+    positive = emit("greater", *low.matched(x, low.graph.constant(0.0)))
+    return emit("select", positive, x, emit("scale", x, attr=float(str(call.option("negative_slope")))))
+
+
+def softsign(low: Operands, call: typed.Call) -> int:
+    """x / (1 + |x|)."""
+    x = low.expression(call.args[0])
+    return low.graph.emit("div", x, low.graph.emit("offset", low.graph.emit("abs", x), attr=1.0))
+
+
+def log_sigmoid(low: Operands, call: typed.Call) -> int:
+    """log(1 / (1 + exp(-x))) = -softplus(-x)."""
+    turned = low.graph.emit("scale", low.expression(call.args[0]), attr=-1.0)
+    return low.graph.emit("scale", low.graph.emit("softplus", turned), attr=-1.0)
+
+
+def hard_sigmoid(low: Operands, call: typed.Call) -> int:
+    """x / 6 + 1 / 2 between 0 and 1."""
+    line = low.graph.emit("offset", low.graph.emit("scale", low.expression(call.args[0]), attr=1 / 6), attr=0.5)
+    return low.graph.emit("clip", line, attr=(0.0, 1.0))
+
+
+def hard_tanh(low: Operands, call: typed.Call) -> int:
+    """x between -1 and 1."""
+    return low.graph.emit("clip", low.expression(call.args[0]), attr=(-1.0, 1.0))
+
+
 def layer_norm(low: Operands, call: typed.Call) -> int:
     """Ba, Kiros, Hinton 2016, eq. 4: (v - mean) / sqrt(variance + eps) * g + b."""
     graph, (value, *rest) = low.graph, low.arguments(call)
-    eps = float(str(call.option("eps")))
     mean = graph.emit("scale", total(low, value), attr=1 / size(low, value), name="mean")
     centred = graph.emit("sub", value, low.spread(mean, value), name="centred")
-    scale = graph.emit("inv_rms", centred, attr=(1, eps), name="inv_std")
-    normed = graph.emit("rms_scale", centred, low.spread(scale, value), name="unit")
+    return scaled_to_rms(low, call, centred, rest, "inv_std")
+
+
+def rms_norm(low: Operands, call: typed.Call) -> int:
+    """Zhang & Sennrich 2019, eq. 4: v / sqrt(mean(v * v) + eps) * g."""
+    value, *rest = low.arguments(call)
+    return scaled_to_rms(low, call, value, rest, "inv_rms")
+
+
+def scaled_to_rms(low: Operands, call: typed.Call, value: int, rest: list[int], name: str) -> int:
+    """v / sqrt(mean(v * v) + eps), times a gain and plus a bias if there are any."""
+    graph, eps = low.graph, float(str(call.option("eps")))
+    scale = graph.emit("inv_rms", value, attr=(1, eps), name=name)
+    normed = graph.emit("rms_scale", value, low.spread(scale, value), name="unit")
     if rest:
         normed = graph.emit("mul", *low.matched(normed, rest[0]), name="scaled")
     if len(rest) > 1:
@@ -285,8 +357,19 @@ FUNCTIONS: dict[str, Rule] = {
     **{op: condition(op) for op in ("and", "or", "not")},
     "tanh": curve("tanh"),
     "sigmoid": curve("sigmoid"),
-    "softmax": lambda low, call: low.graph.emit("softmax", low.expression(call.args[0])),
+    "silu": silu,
+    "gelu": gelu,
+    "elu": with_constants("elu", "alpha"),
+    "selu": selu,
+    "leaky_relu": leaky_relu,
+    "softsign": softsign,
+    "log_sigmoid": log_sigmoid,
+    "hard_sigmoid": hard_sigmoid,
+    "hard_tanh": hard_tanh,
+    "clamp": with_constants("clip", "low", "high"),
+    **{op: elementwise(op) for op in ("softmax", "log_softmax", "cumsum", "max", "min", "norm2")},
     "layer_norm": layer_norm,
+    "rms_norm": rms_norm,
     "where": select,
     "concat": concat,
     "chunk": chunk,

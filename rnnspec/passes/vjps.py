@@ -54,10 +54,20 @@ def d_softplus(g: Graph, y: Value, dy: int) -> Contributions:
 
 def d_relu(g: Graph, y: Value, dy: int) -> Contributions:
     """y = max(a, 0): da = dy where y > 0."""
-    zero = g.emit("spread", g.emit("expand", g.constant(0.0), attr=y.time), attr=(1, y.shape))
-    if y.shape == (1,):
-        zero = g.emit("expand", g.constant(0.0), attr=y.time)
-    return [(y.args[0], g.emit("mul", dy, g.emit("greater", y.id, zero)))]
+    return [(y.args[0], g.emit("mul", dy, g.emit("greater", y.id, number(g, 0.0, y))))]
+
+
+def d_elu(g: Graph, y: Value, dy: int) -> Contributions:
+    """y = a, or k (exp(a) - 1) where a is not positive: da = dy, or dy * (y + k)."""
+    positive = g.emit("greater", y.id, number(g, 0.0, y))
+    slope = g.emit("select", positive, number(g, 1.0, y), g.emit("offset", y.id, attr=y.attr))
+    return [(y.args[0], g.emit("mul", dy, slope))]
+
+
+def d_clip(g: Graph, y: Value, dy: int) -> Contributions:
+    """da = dy where nothing was cut off."""
+    (a,) = y.args
+    return [(a, g.emit("mul", dy, g.emit("equal", y.id, a)))]
 
 
 def d_chosen(comparison: str) -> Rule:
@@ -93,6 +103,32 @@ def d_softmax(g: Graph, y: Value, dy: int) -> Contributions:
     """da = y * (dy - sum(dy * y))."""
     mean = spread(g, g.emit("dot", dy, y.id, attr=1), 1, y)
     return [(y.args[0], g.emit("mul", y.id, g.emit("sub", dy, mean)))]
+
+
+def d_cumsum(g: Graph, y: Value, dy: int) -> Contributions:
+    """Each row receives what it and all rows behind it send: sum(dy) - cumsum(dy) + dy."""
+    before = g.emit("sub", g.emit("cumsum", dy), dy)
+    return [(y.args[0], g.emit("sub", spread(g, g.emit("total", dy, attr=1), 1, y), before))]
+
+
+def d_extreme(g: Graph, y: Value, dy: int) -> Contributions:
+    """y = max(a) or min(a): dy goes to the row that was chosen; rows that are equal share it."""
+    a = g[y.args[0]]
+    chosen = g.emit("equal", a.id, spread(g, y.id, 1, a))
+    share = g.emit("div", dy, g.emit("total", chosen, attr=1))
+    return [(a.id, g.emit("mul", spread(g, share, 1, a), chosen))]
+
+
+def d_norm2(g: Graph, y: Value, dy: int) -> Contributions:
+    """y = sqrt(sum(a * a)): da = a * dy / y, and 0 where y is 0."""
+    a, one = g[y.args[0]], number(g, 1.0, y)
+    length = g.emit("select", g.emit("greater", y.id, number(g, 0.0, y)), y.id, one)
+    return [(a.id, g.emit("mul", a.id, spread(g, g.emit("div", dy, length), 1, a)))]
+
+
+def number(g: Graph, k: float, like: Value) -> int:
+    """A number where an operation needs the shape of another value."""
+    return spread(g, g.emit("expand", g.constant(k), attr=like.time), 1, like)
 
 
 def spread(g: Graph, number: int, groups: int, like: Value) -> int:
@@ -164,6 +200,8 @@ VJPS: dict[str, Rule] = {
     "cos": lambda g, y, dy: [(y.args[0], g.emit("scale", g.emit("mul", dy, g.emit("sin", y.args[0])), attr=-1.0))],
     "relu": d_relu,
     "softplus": d_softplus,
+    "elu": d_elu,
+    "clip": d_clip,
     "squash": d_squash,
     "minimum": d_chosen("less"),
     "maximum": d_chosen("greater"),
@@ -171,6 +209,10 @@ VJPS: dict[str, Rule] = {
     "rms_scale": d_rms_scale,
     "softmax": d_softmax,
     "log_softmax": d_log_softmax,
+    "cumsum": d_cumsum,
+    "max": d_extreme,
+    "min": d_extreme,
+    "norm2": d_norm2,
     "expand": d_expand,
     "spread": d_spread,
     "transpose": lambda g, y, dy: [(y.args[0], g.emit("transpose", dy))],

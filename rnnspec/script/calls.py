@@ -9,70 +9,17 @@ import math
 from collections.abc import Callable
 
 from rnnspec.ir.program import Shape, Value
+from rnnspec.script.elementwise import UFUNCS, clip, elu, halved, select, softplus, squash, ufunc
 from rnnspec.script.operands import Operands
 
 Call = Callable[[Operands, Value, str, list[str]], list[str]]
 
 FEW = 512  # ids: up to here a product with one-hot columns is faster than sorting
 
-UFUNCS = {
-    "add": "add", "mul": "multiply", "sub": "subtract", "div": "divide", "rms_scale": "multiply", "exp": "exp", "log": "log",
-    "sqrt": "sqrt", "abs": "absolute", "sign": "sign", "square": "square", "sin": "sin", "cos": "cos",
-    "minimum": "minimum", "maximum": "maximum",
-    "less": "less", "less_equal": "less_equal", "greater": "greater", "greater_equal": "greater_equal", "equal": "equal",
-    "not_equal": "not_equal", "and": "logical_and", "or": "logical_or", "not": "logical_not",
-}  # fmt: skip
-"""Operations that are one NumPy function (n-ary sums and products are one call for each further operand)."""
-
 FUNCTIONS = frozenset(UFUNCS.values()) | {
-    "arange", "argsort", "copyto", "dot", "einsum", "flatnonzero", "log1p", "matmul", "outer", "power", "take", "tanh",
+    "arange", "argsort", "copyto", "dot", "einsum", "expm1", "flatnonzero", "log1p", "matmul", "outer", "power", "take", "tanh",
 }  # fmt: skip
 """Names of NumPy that the calls use; a script imports those that it contains."""
-
-
-def ufunc(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
-    """One call; further operands of a sum or product are added to the result."""
-    call = UFUNCS[value.op]
-    if value.op in ("add", "mul") and out in args:
-        args = [out, *(a for k, a in enumerate(args) if k != args.index(out))]
-    if len(args) == 1:
-        return [f"{call}({args[0]}, out={out})"]
-    return [f"{call}({args[0]}, {args[1]}, out={out})", *(f"{call}({out}, {a}, out={out})" for a in args[2:])]
-
-
-def squash(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
-    """sigmoid(a) = tanh(a / 2) / 2 + 1 / 2: halve the sigmoid rows, one tanh over all rows, halve and shift."""
-    blocks, rows = sigmoid_blocks(value)
-    everything = blocks == [(0, rows)]
-    parts = [out] if everything else [part(o, value, block) for block in blocks]
-    if any(kind == "half_sigmoid" for kind, _ in value.attr) or not blocks:
-        lines = [f"tanh({args[0]}, out={out})"]
-    else:
-        lines = [] if everything or args[0] == out else [f"copyto({out}, {args[0]})"]
-        lines += [f"multiply({args[0] if everything else p}, 0.5, out={p})" for p in parts]
-        lines.append(f"tanh({out}, out={out})")
-    for p in parts:
-        lines += [f"multiply({p}, 0.5, out={p})", f"add({p}, 0.5, out={p})"]
-    return lines
-
-
-def sigmoid_blocks(value: Value) -> tuple[list[tuple[int, int]], int]:
-    """The ranges of rows that are sigmoids, and the number of all rows."""
-    blocks, low = [], 0
-    for kind, rows in value.attr:
-        if kind.endswith("sigmoid"):
-            blocks.append((low, low + rows))
-        low += rows
-    return blocks, low
-
-
-def halved(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
-    """The rows of the sigmoids times 1/2, the others as they are."""
-    blocks, rows = sigmoid_blocks(value)
-    if blocks == [(0, rows)]:
-        return [f"multiply({args[0]}, 0.5, out={out})"]
-    copied = [] if args[0] == out else [f"copyto({out}, {args[0]})"]
-    return [*copied, *(f"{out}[{low}:{high}] *= 0.5" for low, high in blocks)]
 
 
 def beside(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
@@ -97,26 +44,6 @@ def column_range(o: Operands, low: int, shape: Shape) -> str:
     if len(shape) == 1:
         return o.size(low)
     return f"{o.size(low) if low else ''}:{o.size(low + shape[1])}"
-
-
-def part(o: Operands, value: Value, span: tuple[int, int]) -> str:
-    """A range of rows of where a value lives."""
-    if value.time == "fixed":
-        return f"{o.whole(value.id)}[{span[0]}:{span[1]}]"
-    region = o.placement.resolve(value.id)
-    return o.place(region.rows(*span), f"{value.name}_{span[0]}_{span[1]}")
-
-
-def softplus(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
-    """log(1 + exp(a)) = max(a, 0) + log1p(exp(-|a|)), which cannot overflow."""
-    (a,) = args
-    return [f"{out}[...] = maximum({a}, 0) + log1p(exp(-absolute({a})))"]
-
-
-def select(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
-    """First the one, then the other where the condition holds."""
-    condition, a, b = args
-    return [*([] if b == out else [f"copyto({out}, {b})"]), f"copyto({out}, {a}, where={condition})"]
 
 
 def matmul(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
@@ -260,6 +187,16 @@ def inv_rms(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
     ]
 
 
+def over_features(reduction: str) -> Call:
+    """One number from all features; the operand and its axes stand in for `{}`."""
+
+    def call(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+        row = f"{out}[..., 0]" if value.time == "fixed" else f"{out}[..., 0, :]"
+        return [f"{reduction.format(args[0], axes(o.values[value.args[0]]), row)}"]
+
+    return call
+
+
 def softmax(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
     """exp(a) / sum(exp(a)), shifted by the largest so that it cannot overflow."""
     axis = axes(value)
@@ -342,6 +279,9 @@ CALLS: dict[str, Call] = {
     "power": lambda o, v, out, a: [f"power({a[0]}, {v.attr!r}, out={out})"],
     "relu": lambda o, v, out, a: [f"maximum({a[0]}, 0, out={out})"],
     "softplus": softplus,
+    "elu": elu,
+    "clip": clip,
+    "stop_gradient": lambda o, v, out, a: [] if out == a[0] else [f"copyto({out}, {a[0]})"],
     "squash": squash,
     "select": select,
     "halved": halved,
@@ -361,6 +301,10 @@ CALLS: dict[str, Call] = {
     "dot": dot,
     "inv_rms": inv_rms,
     "inv_sqrt": inv_sqrt,
+    "max": over_features("maximum.reduce({}, axis={}, out={})"),
+    "min": over_features("minimum.reduce({}, axis={}, out={})"),
+    "norm2": over_features("sqrt(add.reduce(square({}), axis={}), out={})"),
+    "cumsum": lambda o, v, out, a: [f"add.accumulate({a[0]}, axis={axes(v)}, out={out})"],
     "softmax": softmax,
     "log_softmax": log_softmax,
     "batch_sum": batch_sum,

@@ -58,6 +58,8 @@ EXPRESSIONS: dict[str, Row] = {
     "cos": Row("np.cos({0})"),
     "relu": Row("np.maximum({0}, 0)"),
     "softplus": Row("softplus({0})", helper="softplus"),
+    "elu": Row("elu({0}, {k})", helper="elu"),
+    "clip": Row("np.clip({0}, {k})"),
     "tanh": Row("np.tanh({0})"),
     "sigmoid": Row("sigmoid({0})", helper="sigmoid"),
     "minimum": Row("np.minimum({0}, {1})"),
@@ -73,6 +75,7 @@ EXPRESSIONS: dict[str, Row] = {
     "or": Row("{0} | {1}", LOOSE, (UNARY, UNARY)),
     "not": Row("~{0}", UNARY, (ATOM,)),
     "one_hot": Row("one_hot({0}, {k})", helper="one_hot"),
+    "cumsum": Row("np.cumsum({0}, 0)"),
     "softmax": Row("softmax({0})", helper="softmax"),
     "log_softmax": Row("log_softmax({0})", helper="log_softmax"),
     "cross_entropy": Row("-at_class({2}, {1})", PRODUCT, helper="at_class"),
@@ -96,6 +99,9 @@ HELPERS = {
     "softplus": '''def softplus(a):
     """log(1 + exp(a)), written so that it cannot overflow."""
     return np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a)))''',
+    "elu": '''def elu(a, alpha):
+    """a where it is positive, else alpha * (exp(a) - 1), written so that it cannot overflow."""
+    return np.where(a > 0, a, alpha * np.expm1(np.minimum(a, 0)))''',
     "softmax": '''def softmax(a):
     """exp(a) / sum(exp(a)) over the features, shifted by the largest so that it cannot overflow."""
     e = np.exp(a - a.max(0))

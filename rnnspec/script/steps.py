@@ -167,7 +167,8 @@ class Steps:
         """What an operation holds beside its operands: a number, or a size by its name."""
         if value.op == "one_hot":
             return size_text(value.attr, self.sizes)
-        return literal(value.attr) if isinstance(value.attr, int | float) else ""
+        held = value.attr if isinstance(value.attr, tuple) else (value.attr,)
+        return ", ".join(literal(number) for number in held if isinstance(number, int | float))
 
     def _mul(self, value: Value) -> Text:
         return Text(" * ".join(self.operand(a, PRODUCT if k == 0 else POWER) for k, a in enumerate(value.args)), PRODUCT)
@@ -211,21 +212,32 @@ class Steps:
         terms, share = value.args
         return Text(f"({self.operand(terms, PRODUCT)} * {self.operand(share, POWER)}).sum()")
 
-    def _summed(self, text: str, over: Value) -> Text:
+    def _over_features(self, what: str, text: str, value: Value) -> str:
+        """The `sum`, `mean` ... over the features of an operand of `value`, as one row."""
+        over = self.values[value.args[0]]
         if over.time == "fixed":
-            return Text(f"{text}.sum().reshape(1)")
-        return Text(f"{text}.sum(0, keepdims=True)" if len(over.shape) == 1 else f"{text}.sum((0, 1))[None]")
+            return f"{text}.{what}().reshape(1)"
+        return f"{text}.{what}(0, keepdims=True)" if len(over.shape) == 1 else f"{text}.{what}((0, 1))[None]"
 
     def _total(self, value: Value) -> Text:
-        return self._summed(self.operand(value.args[0], ATOM), self.values[value.args[0]])
+        return Text(self._over_features("sum", self.operand(value.args[0], ATOM), value))
+
+    def _extreme(self, value: Value) -> Text:
+        return Text(self._over_features(value.op, self.operand(value.args[0], ATOM), value))
 
     def _dot(self, value: Value) -> Text:
         a, b = (self.operand(x, POWER) for x in value.args)
-        return self._summed(f"({a} * {b})", self.values[value.args[0]])
+        return Text(self._over_features("sum", f"({a} * {b})", value))
+
+    def _norm2(self, value: Value) -> Text:
+        return Text(f"np.sqrt({self._over_features('sum', f'({self.operand(value.args[0], ATOM)} ** 2)', value)})")
 
     def _inv_rms(self, value: Value) -> Text:
-        mean = self._summed(f"({self.operand(value.args[0], ATOM)} ** 2)", self.values[value.args[0]]).text
-        return Text(f"1 / np.sqrt({mean.replace('.sum(', '.mean(', 1)} + {value.attr[1]!r})", PRODUCT)
+        mean = self._over_features("mean", f"({self.operand(value.args[0], ATOM)} ** 2)", value)
+        return Text(f"1 / np.sqrt({mean} + {value.attr[1]!r})", PRODUCT)
+
+    def _stop_gradient(self, value: Value) -> Text:
+        return self.text(value.args[0])
 
     def _last(self, value: Value) -> Text:
         if not self.spec.model.masked:
@@ -267,7 +279,11 @@ SPECIAL: dict[str, Callable[[Steps, Value], Text]] = {
     "mean_loss": Steps._mean_loss,
     "total": Steps._total,
     "dot": Steps._dot,
+    "max": Steps._extreme,
+    "min": Steps._extreme,
+    "norm2": Steps._norm2,
     "inv_rms": Steps._inv_rms,
+    "stop_gradient": Steps._stop_gradient,
     "last": Steps._last,
     "at_last": Steps._at_last,
     "step_at": Steps._step_at,

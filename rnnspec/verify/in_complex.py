@@ -48,6 +48,45 @@ def _softmax(a: Array) -> Array:
     return e / e.sum(-1, keepdims=True)
 
 
+def _elu(a: Array, *, alpha: float) -> Array:
+    return np.where(a.real > 0, a, alpha * np.expm1(np.where(a.real > 0, 0, a)))
+
+
+def _gelu(a: Array) -> Array:
+    return 0.5 * a * (1 + np.tanh(np.sqrt(2 / np.pi) * (a + 0.044715 * a**3)))
+
+
+def _clamp(a: Array, *, low: float, high: float) -> Array:
+    return np.where(a.real < low, low, np.where(a.real > high, high, a))
+
+
+def _mean_of(a: Array, chosen: Array) -> Array:
+    """The mean of the chosen features of each sequence: their derivative is shared among them."""
+    return (_features(a) * chosen).sum(1) / chosen.sum(1)
+
+
+def _max(a: Array) -> Array:
+    return _mean_of(a, _features(a.real) == _features(a.real).max(1, keepdims=True))
+
+
+def _min(a: Array) -> Array:
+    return _mean_of(a, _features(a.real) == _features(a.real).min(1, keepdims=True))
+
+
+def _norm2(a: Array) -> Array:
+    squares = (_features(a) ** 2).sum(1)
+    return np.where(squares.real > 0, np.sqrt(np.where(squares.real > 0, squares, 1)), 0)
+
+
+def _log_softmax(a: Array) -> Array:
+    scores = _from_top(a)
+    return scores - np.log(np.exp(scores).sum(-1, keepdims=True))
+
+
+def _rms_norm(v: Array, g: Array | float = 1.0, *, eps: float) -> Array:
+    return v / np.sqrt((v * v).mean(-1, keepdims=True) + eps) * g
+
+
 def _layer_norm(v: Array, g: Array | float = 1.0, b: Array | float = 0.0, *, eps: float) -> Array:
     centred = v - v.mean(-1, keepdims=True)
     return centred / np.sqrt((centred * centred).mean(-1, keepdims=True) + eps) * g + b
@@ -157,13 +196,30 @@ LIBRARY = Library(
         "sqrt": np.sqrt,
         "abs": _abs,
         "softplus": _softplus,
+        "log_sigmoid": lambda a: -_softplus(-a),
+        "silu": lambda a: a * _sigmoid(a),
+        "gelu": _gelu,
+        "elu": _elu,
+        "selu": lambda a: 1.0507009873554804934193349852946 * _elu(a, alpha=1.6732632423543772848170429916717),
+        "leaky_relu": lambda a, negative_slope: np.where(a.real > 0, a, negative_slope * a),
+        "softsign": lambda a: a / (1 + _abs(a)),
+        "hard_sigmoid": lambda a: _clamp(a + 3, low=0, high=6) / 6,
+        "hard_tanh": lambda a: _clamp(a, low=-1, high=1),
+        "clamp": _clamp,
+        "stop_gradient": np.real,
         "square": lambda a: a * a,
         "softmax": _softmax,
+        "log_softmax": _log_softmax,
         "layer_norm": _layer_norm,
+        "rms_norm": _rms_norm,
         "concat": _concat,
         "chunk": _chunk,
         "sum": lambda a: _features(a).sum(1),
         "mean": lambda a: _features(a).mean(1),
+        "max": _max,
+        "min": _min,
+        "norm2": _norm2,
+        "cumsum": lambda a: np.cumsum(a, 1),
         "dot": lambda a, b: (a * b).sum(1),
         "outer": lambda a, b: a[:, :, None] * b[:, None, :],
         "cross_entropy": _cross_entropy,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count, islice
 from typing import Any
 
 import pytest
 
+from rnnspec.frontend.typed import Call, walk
 from tests.fuzz_models import IllConditioned, check_sketch
 from tests.models import random_sketch
-from tests.sketch import Sketch
+from tests.sketch import CellCall, Sketch
 from tests.test_truncation import check_in_windows, truncated
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -122,6 +124,22 @@ class RandomWindows:
 def models(first: int) -> list[Check]:
     """Random models, beginning with one that is known to catch the fault."""
     return [RandomModel(seed) for seed in range(first, first + TRIES)]
+
+
+@dataclass(frozen=True)
+class Calling:
+    """Random models that call one of these functions, whichever they are today."""
+
+    functions: tuple[str, ...]
+
+    def __iter__(self) -> Iterator[Check]:
+        calling = (seed for seed in count() if self._calls(random_sketch(random.Random(seed))))
+        return (RandomModel(seed) for seed in islice(calling, TRIES))
+
+    def _calls(self, sketch: Sketch) -> bool:
+        trees = [line.vector if isinstance(line, CellCall) else line.expr for line in sketch.lines]
+        nodes = (node for tree in (*trees, sketch.loss) for node in walk(tree))
+        return any(isinstance(node, Call) and node.function in self.functions for node in nodes)
 
 
 def windows(first: int) -> list[Check]:

@@ -14,8 +14,8 @@ from torch import Tensor
 from rnnspec.commands.reference import CELLS
 from rnnspec.frontend.cell_definitions import library
 from rnnspec.verify.compare import GradientMismatch
-from tests.cells import ROWS
-from tests.cells.harness import Params, Row, check_row
+from tests.cells import ROWS, classic, gated
+from tests.cells.harness import Params, Row, check_row, compiled
 
 
 def test_every_cell_has_a_row() -> None:
@@ -29,6 +29,26 @@ def test_every_cell_has_a_row() -> None:
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_a_cell_is_what_its_paper_says(row: Row, level: int, masked: bool) -> None:
     check_row(row, level, masked)
+
+
+# ------------------------------------------------------------------ how fast
+
+CHAINS = {
+    "indrnn": 0, "lstm_projection": 2, "jordan": 2, "multiplicative_lstm": 2, "gru_reset_before": 2, "mgu": 2,
+    "rhn3": 3, "rhn5": 5,
+}  # fmt: skip
+"""Cells in which so many products with a state need each other at one step; in the others it is one."""
+
+
+@pytest.mark.parametrize("cell, call", {row.cell: row.call for row in (*classic.ROWS, *gated.ROWS)}.items())
+def test_gates_are_one_product(cell: str, call: str) -> None:
+    """In each direction: no loop has more products than need each other."""
+    program = compiled(call, 1, False).program
+    loops = [block for block in program.blocks if block.kind == "loop"]
+    assert {block.direction for block in loops} == {1, -1}
+    for direction in (1, -1):
+        values = [program.values[i] for block in loops if block.direction == direction for i in block.ids]
+        assert sum(value.op == "matmul" for value in values) == CHAINS.get(cell, 1)
 
 
 # ------------------------------------------------------------------ the check bites

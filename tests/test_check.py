@@ -244,6 +244,12 @@ def test_wrong_arguments(name: str) -> None:
     assert [(error.code, error.message) for error in found] == [(code, message)]
 
 
+def test_a_cell_that_is_meant_is_named() -> None:
+    _, (found,) = check(written(model=equations("m[t] = lstm_peepholes(x[t], units=3)", "y[t] = W_y @ m[t]"), states=None))
+    assert (found.code, found.message) == ("E0205", "there is no cell called `lstm_peepholes`")
+    assert found.notes == (("help", "did you mean `lstm_peephole`?"), ("note", "`rnnspec cells` lists them all"))
+
+
 def test_inner_values_can_be_read_and_handed_on() -> None:
     model = model_of("a[t] = lstm(x[t], units=4)", "b[t] = rnn(a.c[t], units=3)", "y[t] = W_y @ b[t]", states=None)
     assert "b[t] = tanh(b.W_h @ a.c[t] + b.U_h @ b[t-1] + b.b_h)" in shown(model)

@@ -68,9 +68,10 @@ class CallReader:
             note = "available: " + ", ".join(available)
             message = f"there is no {part} called `{name}`"
             return scope.problem("E0603", message, node.name_span, help=_meant(name, available), note=note)
-        help = _meant(name, [*functions_of(part), *self.cells])
-        note = "`rnnspec functions` lists them all"
-        return scope.problem("E0205", f"there is no function called `{name}`", node.name_span, help=help, note=note)
+        names = [*functions_of(part), *self.cells]
+        kind = "cell" if suggest(name, names) in self.cells and name.lower() not in ALIASES else "function"
+        message, note = f"there is no {kind} called `{name}`", f"`rnnspec {kind}s` lists them all"
+        return scope.problem("E0205", message, node.name_span, help=_meant(name, names), note=note)
 
     # ---- its arguments
     def _given(self, node: CallNode, row: Function, scope: Scope, part: Part) -> dict[str, Node]:

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rnnspec.compiler import compile_spec
+from rnnspec.compiler import Compiled, compile_spec
 from rnnspec.verify.compare import Array, compare
 
 TOLERANCE = 1e-10
@@ -69,7 +69,7 @@ def check_row(row: Row, level: int = 1, masked: bool = False, change: Callable[[
     The formula sees the parameters that are trained; `change` gives it other ones than the script, which must not go
     unnoticed.
     """
-    script, random = compiled(row.call, level, masked), np.random.default_rng(3)
+    script, random = compiled(row.call, level, masked).load(), np.random.default_rng(3)
     params = script.init(1)
     trained = {name: params[name] + SPREAD * random.standard_normal(params[name].shape) for name in script.TRAINED}
     params |= trained
@@ -90,8 +90,8 @@ def check_row(row: Row, level: int = 1, masked: bool = False, change: Callable[[
 
 
 @cache
-def compiled(call: str, level: int, masked: bool) -> ModuleType:
-    """The script of a spec with a cell and a linear layer."""
+def compiled(call: str, level: int, masked: bool) -> Compiled:
+    """A spec with a cell and a linear layer."""
     length = ", length=length" if masked else ""
     spec = SPEC.format(size=SIZE, length=length, out=OUT, call=call, batch=SEQUENCES)
     with TemporaryDirectory() as folder:
@@ -99,7 +99,7 @@ def compiled(call: str, level: int, masked: bool) -> ModuleType:
         path.write_text(spec, encoding="utf-8")
         zeros = np.zeros((SEQUENCES, STEPS, 1))
         np.savez(Path(folder, "data.npz"), X=zeros.repeat(SIZE, 2), Y=zeros.repeat(OUT, 2), length=LENGTHS)
-        return compile_spec(path, level=level).load()
+        return compile_spec(path, level=level)
 
 
 def by_formula(row: Row, params: Params, batch: Params, lengths: Iterable[int]) -> tuple[Array, Array, dict[str, Array]]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rnnspec import cli, compiler
@@ -291,6 +292,17 @@ def test_the_resolved_spec_keeps_ties(run: Run) -> None:
     given, again = (run("show", name, "--stage", "types").out for name in ("tied.rnn", "out/spec.resolved.yaml"))
     assert "v[t] = W_x.T @ U @ h[t]" in given
     assert given.partition("equations")[2] == again.partition("equations")[2]
+
+
+def test_the_resolved_spec_names_files_and_parameters(run: Run) -> None:
+    np.savez("start.npz", b_h=np.ones(4), b_z=np.ones(1))
+    Path("from.rnn").write_text(SPEC + 'params: {b_h: {init: from_file("start.npz")}, W_x: {init: negative(V_x)}}\n')
+    text = Path("from.rnn").read_text().replace("W_h @ h", "V_x @ x[t] + W_h @ h")
+    Path("from.rnn").write_text(text)
+    assert run("run", "from.rnn", "--out", "out").code == 0
+    given, again = (run("show", name, "--stage", "types").out for name in ("from.rnn", "out/spec.resolved.yaml"))
+    assert "negative(of=V_x)" in again
+    assert [word for word in given.split() if word not in ("declared", "by", "use")] == again.split()
 
 
 def test_a_run_is_never_written_over(run: Run) -> None:

@@ -10,7 +10,7 @@ from rnnspec.diagnostics import Diagnostic, Source, render
 from rnnspec.frontend.arguments import REQUIRED
 from rnnspec.frontend.settings import SETTINGS, resolve
 from rnnspec.frontend.source import plain_scalar
-from rnnspec.frontend.typed import Setting
+from rnnspec.frontend.typed import Setting, Word
 from rnnspec.frontend.values import (
     FRACTION,
     POSITIVE,
@@ -51,7 +51,7 @@ def problems_of(text: str, kind: str) -> list[Diagnostic]:
         ("patience(3)", "stop", {"epochs": 3, "on": "valid.loss"}),
         ("constant(-1.0)", "init", {"value": -1.0}),
         ("orthogonal", "init", {"gain": 1.0}),
-        ("text(python_docs)", "source", {"path": "python_docs", "unit": "char"}),
+        ("text(python_docs)", "source", {"path": Word("python_docs"), "unit": "char"}),
         ("csv('a.csv', columns=['x', y])", "source", {"path": Path("a.csv"), "columns": ("x", "y"), "normalize": "none"}),
         ("copy_task(delay=0)", "source", {"symbols": 8, "length": 10, "delay": 0, "sequences": 10_000}),
         ("one_hot(ids)", "inputs", {"column": "ids", "size": None, "length": None}),

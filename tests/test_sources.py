@@ -81,7 +81,7 @@ def test_every_source_and_encoding_is_tested() -> None:
 def test_a_source_has_a_row_in_each_table() -> None:
     templates = {path.name.partition(".")[0]: path for path in TEMPLATES if path.parent.name == "sources"}
     assert list(SETTINGS["source"]) == list(SOURCES)
-    assert set(SOURCES) == set(templates) - {"data_file"}
+    assert set(SOURCES) == set(templates)
     assert set(ROWS) == set(ENCODINGS) == {*SETTINGS["inputs"], *SETTINGS["targets"]}
     for name, row in SETTINGS["source"].items():
         assert set(uses(templates[name].read_text())) <= {argument.name for argument in row.arguments}

@@ -209,7 +209,7 @@ PARAMETERS: dict[str, Entry] = {
     ),
     "E0505": Entry(
         "an initialiser does not fit a shape",
-        "`orthogonal`, `identity` and the like are defined for matrices.",
+        "`orthogonal` and the like are for matrices; a value from a file or another parameter must have the same shape.",
         wrong="params: {b_h: {init: orthogonal}}",
         right="params: {W_hh: {init: orthogonal}}",
     ),

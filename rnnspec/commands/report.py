@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnspec.diagnostics import Diagnostic, to_json
-from rnnspec.frontend.typed import Model, Setting, Shape, Spec
+from rnnspec.frontend.typed import Model, Setting, Shape, Spec, Word
 
 if TYPE_CHECKING:
     from rnnspec.verify.certificate import Certificate, Check
@@ -89,20 +90,19 @@ def shape_text(shape: Shape, model: Model) -> str:
 
 def call_text(setting: Setting) -> str:
     """A setting as it is written in a spec: `normal(std=0.05)`."""
-    given = [f"{name}={value_text(name, value)}" for name, value in setting.arguments if value is not None]
+    given = [f"{name}={value_text(value)}" for name, value in setting.arguments if value is not None]
     return f"{setting.name}({', '.join(given)})" if given else setting.name
 
 
-def value_text(name: str, value: object) -> str:
+def value_text(value: object) -> str:
     """An argument as it is written in a spec."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(value_text(name, item) for item in value)}]"
-    if isinstance(value, str):
-        word = name == "path" and value.isidentifier()  # data that comes with Python; files have absolute paths
-        return value if word else f'"{value}"'
-    return repr(value)
+        return f"[{', '.join(value_text(item) for item in value)}]"
+    if isinstance(value, Word):
+        return value
+    return f'"{value}"' if isinstance(value, str | Path) else repr(value)
 
 
 # ------------------------------------------------------------------ a certificate

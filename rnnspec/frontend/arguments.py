@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
 from rnnspec.frontend.syntax import CallNode, ListNode, Node, RefNode, StringNode
+from rnnspec.frontend.typed import Word
 from rnnspec.frontend.values import ANY, COUNT, Range, read_choice, read_flag, read_number, read_text, read_whole
 
 REQUIRED = object()
@@ -87,9 +88,21 @@ def path(name: str, *words: str) -> Argument:
 
     def read(node: Node, what: str, problems: list[Diagnostic]) -> str | Path | None:
         if isinstance(node, RefNode) and node.index is None and node.name in words:
-            return node.name
+            return Word(node.name)
         file = read_text(node, what, problems)
         return None if file is None else Path(file)
+
+    return Argument(name, read)
+
+
+def parameter(name: str) -> Argument:
+    """An argument that is the name of a parameter."""
+
+    def read(node: Node, what: str, problems: list[Diagnostic]) -> Word | None:
+        if isinstance(node, RefNode) and node.index is None:
+            return Word(node.name)
+        problems.append(problem("E0601", f"{what} must be the name of a parameter", node.span))
+        return None
 
     return Argument(name, read)
 

@@ -114,7 +114,7 @@ class _Checker:
         self._check_stream(data, offer, train)
         self._stop_at_errors()
 
-        model = ModelReader(sections, texts, items, sizes, tree.calls, self.problems)
+        model = ModelReader(sections, texts, items, sizes, tree.calls, self.problems, self.path.parent)
         model.resolve_names()
         self._stop_at_errors()
         model.check_time(train.truncation.span if train.truncation else None)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from rnnspec.diagnostics import Diagnostic, Span, problem
 from rnnspec.frontend.assemble import Assembler, as_input, as_target, check_random, dropped
 from rnnspec.frontend.cell_definitions import Cell, library, no_equation, read_cells, read_state
 from rnnspec.frontend.encodings import Item
 from rnnspec.frontend.equations import parse_block, parse_value
+from rnnspec.frontend.initial import check_initial
 from rnnspec.frontend.instances import Expansion
 from rnnspec.frontend.losses import check_comparisons, check_loss, check_metric
 from rnnspec.frontend.misuse import Symbol
@@ -73,6 +75,7 @@ class ModelReader:
     sizes: Mapping[str, Size]
     calls: Mapping[str, CallNode]
     problems: list[Diagnostic]
+    folder: Path  # of the spec, from which files are named
     equations: list[Draft] = field(default_factory=list)
     starts: list[Draft] = field(default_factory=list)
     metrics: list[Draft] = field(default_factory=list)
@@ -83,7 +86,7 @@ class ModelReader:
     # ---- names
     def resolve_names(self) -> None:
         """Expand cells, and find out what every name means."""
-        declarations = Declarations(self.sizes, self.calls, self.problems)
+        declarations = Declarations(self.sizes, self.calls, self.problems, self.folder)
         declarations.read(read_section(self.spec, "params", self.problems), MODEL)
         symbols = {i.name: Symbol("input" if i.section == "inputs" else "target", i.when, i.span) for i in self.items}
         expansion = Expansion(self.texts.cells, self.sizes, declarations, self.problems)
@@ -171,6 +174,7 @@ class ModelReader:
             infos.append(declarations.info(name, shape, use.scope.shown(use.span), implicit))
         check_names(infos, self.problems)
         check_amount(infos, self.problems)
+        self.problems += check_initial(infos)
         key = self.spec.key("model")
         check_trained(infos, key.span if key else self.spec.span, self.problems)
         return infos

@@ -11,10 +11,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
 from rnnspec.frontend.functions import OF_CHECKPOINTS
+from rnnspec.frontend.initial import named
 from rnnspec.frontend.schema import KEYS, Fields, read_fields
 from rnnspec.frontend.scope import MODEL, Scope
 from rnnspec.frontend.settings import SETTINGS, resolve
@@ -72,6 +74,7 @@ class Declarations:
     sizes: Mapping[str, Size]
     calls: Mapping[str, CallNode]  # settings that the command line reaches into
     problems: list[Diagnostic]
+    folder: Path  # of the spec, from which files are named
     items: list[Declaration] = field(default_factory=list)
     names: dict[str, None] = field(default_factory=dict)  # of parameters that are used
 
@@ -95,7 +98,7 @@ class Declarations:
 
     def _attribute(self, name: str, node: Node, scope: Scope, path: str) -> object:
         if name == "init":
-            return resolve(self.calls.get(path, node) if scope is MODEL else node, "init", self.problems)
+            return resolve(self.calls.get(path, node) if scope is MODEL else node, "init", self.problems, folder=self.folder)
         readers: dict[str, Callable[[], object]] = {
             "shape": partial(self._shape, node, scope),
             "tie": partial(self._tie, node, scope),
@@ -189,7 +192,8 @@ class Declarations:
         keys = ("l1", "l2", "max_norm", "lr_scale", "trainable", "weight_drop")
         known = {key: self.attribute(name, key) for key in keys}
         given: dict[str, Any] = {key: value for key, value in known.items() if value is not None}
-        setting = init if isinstance(init, Setting) else default_init(name, shape)
+        scope = self.about(name, "init")[0].scope if init else MODEL
+        setting = named(init, name, scope.instance) if isinstance(init, Setting) else default_init(name, shape)
         if SETTINGS["init"][setting.name].matrix and len(shape) != 2:
             where = self.about(name, "init")[0].values["init"][1]
             message = f"`{setting.name}` needs a matrix, but `{name}` is {'a vector' if shape else 'a number'}"

@@ -15,6 +15,7 @@ from rnnspec.frontend.arguments import (
     columns,
     flag,
     number,
+    parameter,
     path,
     read_arguments,
     row,
@@ -163,8 +164,25 @@ SETTINGS: dict[str, dict[str, Row]] = {
         "glorot_normal": row("normal, std sqrt(2 / (rows + columns))", matrix=True),
         "he_uniform": row("uniform, limit sqrt(6 / columns)", matrix=True),
         "he_normal": row("normal, std sqrt(2 / columns)", matrix=True),
+        "lecun_uniform": row("uniform, limit sqrt(3 / columns)", matrix=True),
+        "lecun_normal": row("normal, std sqrt(1 / columns)", matrix=True),
+        "torch_rnn": row("uniform, limit sqrt(1 / rows): how PyTorch starts all that a recurrent layer has"),
         "orthogonal": row("orthonormal rows or columns, times `gain`", number("gain", 1.0, POSITIVE), matrix=True),
         "identity": row("`gain` on the diagonal, 0 elsewhere", number("gain", 1.0, POSITIVE), matrix=True),
+        "sparse": row(
+            "normal, but a share of each column is 0, rounded up",
+            number("sparsity", allowed=FRACTION),
+            number("std", 0.01, NOT_NEGATIVE),
+            matrix=True,
+        ),
+        "chrono": row(
+            "log of uniform from 1 to `longest` - 1: the bias of a forget gate, for memory of up to so many steps",
+            whole("longest", allowed=Range(3, 1_000_000_000, closed=True)),
+        ),
+        "negative": row("minus the initial value of another parameter: the input gate of `chrono`", parameter("of")),
+        "from_file": row(
+            "an array of an `npz` file, by default that of the parameter's name", path("path"), text("array", None)
+        ),
     },
     "source": {
         "text": row(

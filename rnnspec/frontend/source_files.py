@@ -28,7 +28,10 @@ BROKEN = (
 
 
 def _file(source: Setting) -> Path:
-    path = cast(Path, source["path"])
+    return _exists(cast(Path, source["path"]))
+
+
+def _exists(path: Path) -> Path:
     try:
         found = "\0" not in str(path) and path.is_file()
     except OSError as error:  # such as a name that is too long
@@ -119,7 +122,7 @@ def archive(source: Setting) -> Offer:
         if not shape or min(shape) < 1:
             raise Unusable(f"the array `{name}` of `{path.name}` is empty or a single number")
         lengths[shape[0]] = name
-        columns[name] = Column(tuple(shape[1:]), dtype.kind in "biu", numbers=partial(_array, source, name))
+        columns[name] = Column(tuple(shape[1:]), dtype.kind in "biu", numbers=partial(_numbers, source, name))
     if len(lengths) > 1:
         (few, first), (many, second) = sorted(lengths.items())[:2]
         message = f"the arrays of `{path.name}` have different numbers of sequences"
@@ -127,14 +130,22 @@ def archive(source: Setting) -> Offer:
     return Offer(columns)
 
 
-def _array(source: Setting, name: str) -> NDArray[Any]:
-    """An array of an archive; SpecError where the file turns out to be damaged."""
-    path = _file(source)
+def array_of(path: Path, name: str) -> NDArray[Any]:
+    """An array of an archive; Unusable where there is none of that name, or the file is damaged."""
+    _check_listed(name, list(_headers(_exists(path))), f"the file `{path.name}` has no array")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return cast("NDArray[Any]", archive[name])
     except BROKEN as error:
-        raise SpecError([_not_an_archive(path, error).about(source)]) from None
+        raise _not_an_archive(path, error) from None
+
+
+def _numbers(source: Setting, name: str) -> NDArray[Any]:
+    """An array of the data; SpecError where the file turns out to be damaged."""
+    try:
+        return array_of(_file(source), name)
+    except Unusable as error:
+        raise SpecError([error.about(source)]) from None
 
 
 def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:

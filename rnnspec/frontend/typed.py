@@ -160,6 +160,12 @@ class Start:
     span: Span | None = field(default=None, compare=False)
 
 
+class Word(str):
+    """An argument that is written without quotes: the name of data that comes with Python, or of another parameter."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Setting:
     """A resolved call such as `adam(lr=1e-3)`: every argument of its row in the settings table, defaults filled in."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rnnspec.frontend.typed import ParameterInfo
+from rnnspec.frontend.typed import ParameterInfo, Spec, Word
 from rnnspec.script.code import Code, fill
+from rnnspec.script.sources import relative
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,42 @@ def he_normal(rng, shape):
     return rng.normal(0.0, (2 / max(1, *shape[-1:])) ** 0.5, shape)
 '''
 
+LECUN_UNIFORM = '''
+def lecun_uniform(rng, shape):
+    """Uniform, as wide as keeps the variance of values through a matrix (LeCun et al. 1998)."""
+    limit = (3 / max(1, *shape[-1:])) ** 0.5
+    return rng.uniform(-limit, limit, shape)
+'''
+
+LECUN_NORMAL = '''
+def lecun_normal(rng, shape):
+    """Normal, as wide as keeps the variance of values through a matrix (LeCun et al. 1998)."""
+    return rng.normal(0.0, (1 / max(1, *shape[-1:])) ** 0.5, shape)
+'''
+
+TORCH_RNN = '''
+def torch_rnn(rng, shape):
+    """Uniform, narrower the more units there are: the matrices and vectors of PyTorch's recurrent layers."""
+    limit = (1 / max(1, *shape[:1])) ** 0.5
+    return rng.uniform(-limit, limit, shape)
+'''
+
+SPARSE = '''
+def sparse(rng, shape, sparsity, std):
+    """Normal, but equally many numbers of each column are 0 (Martens 2010)."""
+    values = rng.normal(0.0, std, shape)
+    order = np.argsort(rng.random(shape), axis=0)
+    values[order < math.ceil(sparsity * shape[0])] = 0
+    return values
+'''
+
+FROM_FILE = '''
+def from_file(path, name):
+    """An array of a file."""
+    with np.load(data_file(path), allow_pickle=False) as archive:
+        return archive[name]
+'''
+
 ORTHOGONAL = '''
 def orthogonal(rng, shape, gain):
     """A random matrix whose rows (or columns, if these are fewer) are at right angles and of length `gain`."""
@@ -62,15 +99,32 @@ INITIALISERS = {
     "he_uniform": Initialiser("he_uniform({rng}, {shape})", HE_UNIFORM),
     "he_normal": Initialiser("he_normal({rng}, {shape})", HE_NORMAL),
     "orthogonal": Initialiser("orthogonal({rng}, {shape}, {gain})", ORTHOGONAL),
+    "lecun_uniform": Initialiser("lecun_uniform({rng}, {shape})", LECUN_UNIFORM),
+    "lecun_normal": Initialiser("lecun_normal({rng}, {shape})", LECUN_NORMAL),
+    "torch_rnn": Initialiser("torch_rnn({rng}, {shape})", TORCH_RNN),
+    "sparse": Initialiser("sparse({rng}, {shape}, {sparsity}, {std})", SPARSE),
+    "chrono": Initialiser("np.log({rng}.uniform(1, {longest} - 1, {shape}))"),
+    "negative": Initialiser("-{of}"),
+    "from_file": Initialiser("from_file({path}, {array})", FROM_FILE),
     "identity": Initialiser("{gain} * np.eye(*{shape})"),
 }
 
 
-def initial_value(info: ParameterInfo, index: int) -> Code:
-    """The expression for a fresh parameter, drawn by a generator of its own."""
-    rng = fill('generator(seed, "init", {index})', index=index)
-    row = INITIALISERS[info.init.name]
-    return fill(row.value, rng=rng, shape=info.shape, **dict(info.init.arguments))
+def initial_values(spec: Spec) -> dict[str, Code]:
+    """For each parameter the expression for a fresh one, drawn by a generator of its own."""
+    found: dict[str, Code] = {}
+    own_first = sorted(enumerate(spec.model.parameters), key=lambda item: _starts_elsewhere(item[1]))
+    for index, info in own_first:
+        rng = fill('generator(seed, "init", {index})', index=index)
+        given = {
+            key: found[value] if isinstance(value, Word) else relative(value, spec.path) for key, value in info.init.arguments
+        }
+        found[info.name] = fill(INITIALISERS[info.init.name].value, rng=rng, shape=info.shape, **given)
+    return {info.name: found[info.name] for info in spec.model.parameters}
+
+
+def _starts_elsewhere(info: ParameterInfo) -> bool:
+    return any(isinstance(value, Word) for _, value in info.init.arguments)
 
 
 def initialiser_functions(parameters: tuple[ParameterInfo, ...]) -> list[str]:

@@ -31,9 +31,14 @@ def imports(spec: Spec) -> list[str]:
     return [name for name in MODULES if f"{name}." in source_functions(spec)]
 
 
-def reads_files(spec: Spec) -> bool:
+def data_in_files(spec: Spec) -> bool:
     """Whether the data is in files of the user."""
     return "data_file(" in source_functions(spec)
+
+
+def reads_files(spec: Spec) -> bool:
+    """Whether a script names files of the user, for its data or for initial values."""
+    return data_in_files(spec) or any(isinstance(v, Path) for i in spec.model.parameters for _, v in i.init.arguments)
 
 
 def relative(value: object, spec: Path) -> object:

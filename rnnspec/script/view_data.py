@@ -9,7 +9,7 @@ from rnnspec.script.body import Body
 from rnnspec.script.code import Code, definitions, fill, lines, literal, table
 from rnnspec.script.encodings import Item, examples, horizon, length_column, named
 from rnnspec.script.metrics import Average, Averages
-from rnnspec.script.sources import reads_files, source_functions, vocabulary
+from rnnspec.script.sources import data_in_files, reads_files, source_functions, vocabulary
 from rnnspec.script.windows import back, text_scores
 
 
@@ -19,6 +19,7 @@ class Data:
 
     split: Code
     vocabulary: Code
+    files: bool
     source: Code
     normalized: bool
     kind: str  # the template of its kind of data
@@ -82,13 +83,14 @@ def has_lanes(spec: Spec) -> bool:
 
 def data(spec: Spec) -> Data:
     """The view of the data."""
-    length, timed, file = length_column(spec), timed_item(spec), reads_files(spec)
+    length, timed, file = length_column(spec), timed_item(spec), data_in_files(spec)
     shuffled = 'generator(seed, "order", epoch).permutation(n) if split == "train" else np.arange(n)'
     ahead = f" - {horizon(spec)}" if horizon(spec) else ""
     counts = {item.name: item.shape[0] for item in items(spec) if item.encoding in ("ids", "classes")}
     return Data(
         split=_split(spec),
         vocabulary=vocabulary(spec),
+        files=reads_files(spec),
         source=source_functions(spec),
         normalized=dict(spec.data.source.arguments).get("normalize") == "zscore",
         kind="stream.py.j2" if spec.data.stream else "sequences.py.j2",

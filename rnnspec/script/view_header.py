@@ -10,7 +10,7 @@ from rnnspec.diagnostics import Span
 from rnnspec.frontend.typed import Equation, Model, Spec, Start
 from rnnspec.script.body import Body
 from rnnspec.script.code import Code, definitions, fill, identifier, lines, literal, prose, table
-from rnnspec.script.initialisers import initial_value, initialiser_functions
+from rnnspec.script.initialisers import initial_values, initialiser_functions
 from rnnspec.script.names import is_constant
 from rnnspec.script.sources import imports
 from rnnspec.script.windows import back, learned
@@ -143,5 +143,5 @@ def parameters(spec: Spec, body: Body) -> Parameters:
         trainable=literal(body.trainable),
         size=literal(body.size),
         initialisers=definitions(initialiser_functions(infos)),
-        initial=table((literal(info.name), initial_value(info, k)) for k, info in enumerate(infos)),
+        initial=table((literal(name), value) for name, value in initial_values(spec).items()),
     )

@@ -45,6 +45,7 @@ KEY_MEANINGS = {
     "data": {
         "source": "one of the data sources; required",
         "sequence": "cuts a stream into independent sequences of so many steps",
+        "reset_after": "the symbol (or id) behind which all states go back to their start",
         "split": "the parts of the data; everything is `train` by default",
     },
     "data.split": {

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from hypothesis import strategies
 
 from rnnspec.frontend.cell_definitions import library
+from rnnspec.frontend.functions import OF_BATCHES
 from rnnspec.frontend.typed import (
     Equation,
     Expr,
@@ -283,7 +284,7 @@ class Builder:
 
     def _data_name(self) -> str:
         """A name for an input or target: not one of the other entries of a batch."""
-        at = max(k for k, name in enumerate(self.names) if name not in ("length", "fresh", "seen"))
+        at = max(k for k, name in enumerate(self.names) if name not in OF_BATCHES)
         return self.names.pop(at)
 
     def _parameter(self, prefix: str, shape: Shape) -> Parameter:

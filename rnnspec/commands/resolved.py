@@ -60,6 +60,9 @@ def data(chosen: Data) -> Iterator[str]:
     yield f"  source: {scalar(call_text(chosen.source))}"
     if chosen.sequence is not None:
         yield f"  sequence: {chosen.sequence}"
+    if chosen.reset_after is not None:
+        _, number = chosen.reset_after
+        yield f"  reset_after: {scalar(chosen.vocabulary[number], quoted=True) if chosen.vocabulary else number}"
     yield f"  split: {{{', '.join(f'{name}: {share!r}' for name, share in chosen.split)}}}"
 
 

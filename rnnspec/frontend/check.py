@@ -13,6 +13,7 @@ from rnnspec.frontend.encodings import VOCABULARY, Encoder, Item
 from rnnspec.frontend.model import ModelReader, read_texts
 from rnnspec.frontend.offers import Offer
 from rnnspec.frontend.overrides import Overrides, apply_overrides
+from rnnspec.frontend.resets import check_resets, read_reset, with_resets
 from rnnspec.frontend.schema import Fields, read_section, read_spec
 from rnnspec.frontend.sections import (
     DataSection,
@@ -112,12 +113,15 @@ class _Checker:
         items = self._items(sections, tree, offer, sizes)
         check_sample(sections, monitor, offer.vocabulary, self.problems)
         self._check_stream(data, offer, train)
+        reset = read_reset(data.reset_after, offer, items, self.problems) if data.reset_after else None
         self._stop_at_errors()
 
         model = ModelReader(sections, texts, items, sizes, tree.calls, self.problems, self.path.parent)
         model.resolve_names()
         self._stop_at_errors()
         model.check_time(train.truncation.span if train.truncation else None)
+        if data.reset_after:
+            self.problems += check_resets([*model.equations, *model.starts], data.reset_after.span.first)
         model.check_losses()
         self._stop_at_errors()
         model.solve_shapes()
@@ -125,11 +129,12 @@ class _Checker:
         parameters = model.read_parameters()
         self._stop_at_errors()
         typed = model.assemble(parameters)
+        typed = with_resets(typed, self.problems) if reset else typed
         check_training(train, typed, data.split, self.problems)
         self._stop_at_errors()
 
         encodings = tuple(Encoding(item.name, item.call, item.flat) for item in items)
-        whole_data = Data(data.source, encodings, data.sequence, data.split, offer.vocabulary, offer.stream)
+        whole_data = Data(data.source, encodings, data.sequence, reset, data.split, offer.vocabulary, offer.stream)
         return Spec(name, self.path, self._digest(), typed, whole_data, train, monitor)
 
     def _stop_at_errors(self) -> None:

@@ -235,7 +235,7 @@ RESERVED: dict[str, str] = {
 }
 """Names that mean something everywhere."""
 
-OF_BATCHES = ("length", "fresh", "seen")
+OF_BATCHES = ("length", "fresh", "seen", "begins")
 """What a batch holds beside inputs and targets."""
 
 OF_CHECKPOINTS = ("step", "digest", "file", "allow_pickle")

@@ -28,7 +28,7 @@ SECTIONS = {
 REQUIRED = ("rnnspec", "data", "inputs", "targets", "model", "loss", "train")
 
 KEYS = {
-    "data": ("source", "sequence", "split"),
+    "data": ("source", "sequence", "reset_after", "split"),
     "data.split": ("train", "valid", "test"),
     "train": (
         "optimizer", "schedule", "clip", "average", "truncation", "checkpoint", "stop",

@@ -14,7 +14,7 @@ from rnnspec.frontend.parameters import NAME
 from rnnspec.frontend.schema import KEYS, Fields, read_fields, read_section
 from rnnspec.frontend.settings import resolve
 from rnnspec.frontend.sizes import Origin, Size
-from rnnspec.frontend.source import Scalar
+from rnnspec.frontend.source import Node, Scalar
 from rnnspec.frontend.syntax import CallNode
 from rnnspec.frontend.typed import Monitor, Setting, Train
 from rnnspec.frontend.values import Range, read_choice, read_number, read_whole
@@ -71,6 +71,7 @@ class DataSection:
 
     source: Setting | None  # None where it has a problem
     sequence: int | None
+    reset_after: Node | None
     split: tuple[tuple[str, float], ...]
     span: Span  # of its key
     source_span: Span  # of `source: ...`
@@ -86,7 +87,7 @@ def read_data(spec: Fields, folder: Path, calls: Mapping[str, CallNode], problem
     line = key.span if key and source and source.span else fields.span
     if source and source.span and source.span.source is line.source:
         line = Span(line.source, line.start, source.span.end)
-    return DataSection(source, sequence, _read_split(fields, problems), fields.span, line)
+    return DataSection(source, sequence, fields.get("reset_after"), _read_split(fields, problems), fields.span, line)
 
 
 def _read_split(fields: Fields, problems: list[Diagnostic]) -> tuple[tuple[str, float], ...]:

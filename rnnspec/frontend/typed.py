@@ -219,6 +219,7 @@ class Model:
     metrics: tuple[Metric, ...] = ()
     sizes: tuple[tuple[str, int], ...] = ()  # named sizes: dims, V, and cell arguments; for display
     masked: bool = False  # sequences may differ in length
+    begins: str = ""  # the input that is above 0 where all states go back to their start; empty if they never do
 
     def shape_of(self, name: str) -> Shape:
         """Feature shape of an input, target, parameter or variable; KeyError for an unknown name."""
@@ -248,6 +249,7 @@ class Data:
     source: Setting  # files as absolute `Path`s
     encodings: tuple[Encoding, ...]  # inputs, then targets
     sequence: int | None = None  # cut a stream into independent sequences of this many steps
+    reset_after: tuple[str, int] | None = None  # an input, and the id behind which states go back to their start
     split: tuple[tuple[str, float], ...] = (("train", 1.0),)  # train, valid, test
     vocabulary: str = ""  # text: the characters, in order of their ids
     stream: bool = False  # one long sequence

@@ -133,8 +133,19 @@ class Lowering(Operands):
     def _shift(self, name: str, lag: int, shape: Shape) -> int:
         if lag < 0 and self.model.masked:
             return self._lead(name, -lag, shape)
+        if self.model.begins:
+            return self._in_piece(name, lag, shape)
         starts = self._starts(name, lag, shape)
         return self.graph.shift(self._operand(name), lag, shape, starts, f"{name}_{'next' if lag < 0 else 'last'}")
+
+    def _in_piece(self, name: str, lag: int, shape: Shape) -> int:
+        """v[t - lag] where states are set back: step by step, so that v[0], v[-1] ... stand in front of each piece."""
+        start = self._start(name, 1 - lag, shape)
+        before = self._operand(name) if lag == 1 else self.graph.storable(self._in_piece(name, lag - 1, shape))
+        value = self.graph.shift(before, 1, shape, [start] if (name, 1 - lag) in self.starts else [], f"{name}_last")
+        nothing = self.at_time(self.graph.constant(0.0), "step")
+        begins = self.graph.emit("greater", self.values[self.model.begins], nothing, name="new_piece")
+        return self.graph.emit("select", self.spread(begins, value), self.at_time(start, "step"), value, name=f"{name}_before")
 
     def _operand(self, name: str) -> int:
         if name in self.values:

@@ -33,9 +33,20 @@ def examples(spec: Spec) -> Code:
     if length:
         ahead = f" - {horizon(spec)}" if horizon(spec) else ""
         rows.append((literal("length"), fill(f"np.clip(columns[{{name}}][rows]{ahead} - first, 0, last - first)", name=length)))
+    if spec.data.reset_after:
+        rows.append((literal(spec.model.begins), _begins(spec, *spec.data.reset_after)))
     if spec.train.truncation:
         rows.append((literal("fresh"), Code("first == 0")))
     return table(rows)
+
+
+def _begins(spec: Spec, name: str, symbol: int) -> Code:
+    """Where the step before had a symbol.  In front of the first step, where states start anyway, there may be any."""
+    column = named(next(e for e in spec.data.encodings if e.name == name))[0]
+    if spec.data.stream:
+        return fill("columns[{column}][t - 1] == {symbol}", column=column, symbol=symbol)
+    steps = "np.arange(first - 1, last - 1)"
+    return fill(f"columns[{{column}}][rows[:, None], {steps}] == {{symbol}}", column=column, symbol=symbol)
 
 
 def length_column(spec: Spec) -> str:

@@ -53,6 +53,8 @@ class Evaluation:
     keep: Code
     sampled: Code  # the scores that text is drawn from; empty unless the model writes text
     sample_batch: Code
+    begins: Code
+    begins_next: Code
 
 
 def items(spec: Spec) -> tuple[Item, ...]:
@@ -137,7 +139,7 @@ def evaluation(spec: Spec, body: Body) -> Evaluation:
     found = list(averages.found.values())
     loss = Average("loss", Code("loss"), "step" if spec.model.loss.when == "step" else "sequence")
     results = [("loss", Code('mean["loss"]')), *metrics]
-    scores = text_scores(spec)
+    scores, reset = text_scores(spec), spec.data.reset_after
     return Evaluation(
         functions=definitions(averages.functions()),
         sums=literal(tuple(a.name for a in (loss, *found))),
@@ -153,6 +155,8 @@ def evaluation(spec: Spec, body: Body) -> Evaluation:
         ),
         sampled=literal(scores) if scores else Code(""),
         sample_batch=_sample_batch(spec),
+        begins=Code("begins = False" if reset else ""),
+        begins_next=fill("begins = character == {symbol}", symbol=reset[1]) if reset else Code(""),
     )
 
 
@@ -200,4 +204,5 @@ def _empty_predictions(spec: Spec, body: Body) -> Code:
 def _sample_batch(spec: Spec) -> Code:
     inputs: tuple[Input | Target, ...] = spec.model.inputs
     name = literal(inputs[0].name) if inputs else literal("x")
-    return Code(f'{{{name}: np.array([[character]]), "fresh": w is None}}')
+    begins = fill(", {name}: np.array([[begins]])", name=spec.model.begins) if spec.model.begins else ""
+    return Code(f'{{{name}: np.array([[character]]){begins}, "fresh": w is None}}')

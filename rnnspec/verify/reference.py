@@ -133,8 +133,7 @@ class Run:
             case Parameter():
                 return self.once[node.name]
             case Read(when="step"):
-                read = self._earlier if node.lag >= 0 else self._later
-                return read(node.name, step - node.lag)
+                return self._read(node.name, step, node.lag) if node.lag >= 0 else self._later(node.name, step - node.lag)
             case Read():
                 return self.once[node.name]
             case Last():
@@ -193,6 +192,15 @@ class Run:
             known[step] = self._start(name, step)
         return known[step]
 
+    def _read(self, name: str, step: int, lag: int, since: int = 0) -> Array:
+        """v[step - lag]; where a piece began less than `lag` steps ago, and `since` at least, a start of its own."""
+        found = self._earlier(name, step - lag)
+        for ago in reversed(range(since, lag)) if self.model.begins else ():
+            if step - ago >= 1:  # the window before has seen to its own pieces
+                begins = self.functions["greater"](self.steps[self.model.begins][step - ago], self.array(np.zeros(1)))
+                found = self.functions["where"](*_aligned([begins, self._start(name, 1 + ago - lag), found]))
+        return found
+
     def _later(self, name: str, step: int) -> Array:
         """A value at a later step; behind the end of each sequence its start value or zero."""
         found = self._zeros(name)
@@ -244,7 +252,7 @@ class Run:
         shape = (self.batch, *self.model.shape_of(name))
         if name in self.once:
             return np.broadcast_to(np.asarray(self.once[name]), shape)
-        return self._stacked(name, range(1, self.last_step + 1))
+        return self._stacked(name, [self.steps[name][t] for t in range(1, self.last_step + 1)])
 
     def state(self, last: int | None = None) -> dict[str, np.ndarray]:
         """What a window needs that goes on behind step `last` (by default the last one): all that is read at earlier steps."""
@@ -253,11 +261,12 @@ class Run:
             for node in _reads(equation.expr):
                 lags[node.name] = max(lags.get(node.name, 0), node.lag)
         last = self.last_step if last is None else last
-        return {name: self._stacked(name, range(last - lag + 1, last + 1)) for name, lag in lags.items() if lag > 0}
+        found = {name: [self._read(name, last + 1, k, since=1) for k in range(lag, 0, -1)] for name, lag in lags.items()}
+        return {name: self._stacked(name, values) for name, values in found.items() if values}
 
-    def _stacked(self, name: str, steps: range) -> np.ndarray:
+    def _stacked(self, name: str, values: Sequence[Array]) -> np.ndarray:
         shape = (self.batch, *self.model.shape_of(name))
-        return np.stack([np.broadcast_to(np.asarray(self._earlier(name, t)), shape) for t in steps], axis=1)
+        return np.stack([np.broadcast_to(np.asarray(value), shape) for value in values], axis=1)
 
 
 def data_of(model: Model) -> tuple[Input | Target, ...]:

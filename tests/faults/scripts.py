@@ -10,6 +10,7 @@ from typing import Any
 from rnnspec.frontend import model
 from rnnspec.frontend.typed import Spec
 from rnnspec.passes.functions import FUNCTIONS, Rule
+from rnnspec.passes.lower import Lowering
 from rnnspec.script import expressions, render, view_border
 from rnnspec.script.calls import CALLS
 from rnnspec.script.code import Code
@@ -17,7 +18,7 @@ from rnnspec.script.draws import DRAWS, Draw
 from rnnspec.script.fast import FastPrinter
 from rnnspec.script.steps import SPECIAL, Steps
 from rnnspec.script.textbook import TextbookPrinter
-from tests import test_draws, test_reach, test_script_frame
+from tests import test_draws, test_reach, test_resets, test_script_frame
 from tests.faults.planting import Fault, Plant, attribute, instead, lines, models, row, text, windows
 
 
@@ -129,7 +130,26 @@ def reach() -> None:
         test_reach.compiled.cache_clear()
 
 
+def first_lag(self: Lowering, name: str, lag: int, shape: Any) -> int:
+    """Only what the step before left is set back."""
+    value = self.graph.shift(self._operand(name), lag, shape, self._starts(name, lag, shape))
+    begins = self.graph.emit("greater", self.values["begins"], self.at_time(self.graph.constant(0.0), "step"))
+    start = self.at_time(self._start(name, 1 - lag, shape), "step")
+    return self.graph.emit("select", self.spread(begins, value), start, value)
+
+
+def never(self: Lowering, name: str, lag: int, shape: Any) -> int:
+    """As if there was no symbol that sets states back."""
+    return self.graph.shift(self._operand(name), lag, shape, self._starts(name, lag, shape))
+
+
+def set_back() -> None:
+    """A random model with a lag of three steps."""
+    test_resets.check_resets(503)
+
+
 REACH = [reach]
+PIECES = [partial(test_resets.test_pieces_of_a_text_are_those_of_a_loop_in_torch, "windows", 1)]
 SEEN = "w.share[: w.seen] = 0"
 WEIGHTS = [partial(test_draws.weights_agree, 1)]
 FORMULA = [partial(test_draws.formula_agrees, 1)]
@@ -163,6 +183,9 @@ WINDOWS = [
     Fault("steps that were seen weigh again", attribute(view_border, "SHARE_OF_NEW", text(SEEN, "pass")), REACH),
     Fault("the gradient is cut a step too late", in_script("max(0, new - back)", "max(0, new - back - 1)"), REACH),
     Fault("the gradient is cut a step too early", in_script("max(0, new - back)", "max(0, new - back + 1)"), REACH),
+    Fault("states are set back a step early", in_script("[t - 1] == ", "[t] == "), PIECES),
+    Fault("states are set back by one lag only", attribute(Lowering, "_in_piece", instead(first_lag)), [set_back]),
+    Fault("states are never set back", attribute(Lowering, "_in_piece", instead(never)), PIECES),
     Fault("new sequences go on", attribute(FastPrinter, "_function_forward", not_from_zero), windows(5)),
 ]
 DRAWING = [

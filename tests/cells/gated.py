@@ -151,6 +151,15 @@ def zhou(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
         yield h
 
 
+def ravanelli(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
+    """Ravanelli et al. 2018, section III, before batch normalisation."""
+    h = zeros(units)
+    for u in x:
+        z = sigmoid(affine(p, "z", u, h))
+        h = z * h + (1 - z) * torch.relu(affine(p, "h", u, h))
+        yield h
+
+
 # ------------------------------------------------------------------ one gate, highways
 
 
@@ -197,6 +206,7 @@ ROWS = (
     Row("gru_reset_before", cho),
     Row("ln_gru", ba_gru),
     Row("mgu", zhou),
+    Row("light_gru", ravanelli),
     Row("janet", van_der_westhuizen),
     Row("janet", van_der_westhuizen, {"units": UNITS, "beta": 0.3}),
     Row("ugrnn", collins),

@@ -21,6 +21,7 @@ RUNS = {
     **{case: ("", {"optimizer": ADAM, "schedule": call}) for case, (call, _) in SCHEDULES.items()},
     **{case: ("", {"optimizer": ADAM, "average": case}) for case in WANTED},
     "plateau that acts": ("", {"optimizer": ADAM, "schedule": "plateau(factor=0.5, patience=0, threshold=0.5, cooldown=1)"}),
+    "skip": ("", {"optimizer": "nadam(lr=0.03)", "clip": "skip(max=0.45)", "average": "ema(0.9)"}),
     "schedule-free with warm-up": (
         "",
         {"optimizer": "schedule_free_sgd(lr=0.03)", "schedule": "constant(warmup=20)", "clip": "global_norm(0.1)"},

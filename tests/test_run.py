@@ -275,6 +275,17 @@ def test_the_speed_is_part_of_a_line() -> None:
     assert line(board) == "step 5 of 10  loss 0.2500  2.5 steps/s"
 
 
+@pytest.mark.parametrize("what", ["clipped", "skipped"])
+def test_clipped_steps_are_shown(what: str, tmp_path: Path) -> None:
+    event = {"step": 5, "train/loss": 0.25, "grad/norm": 2.0, "grad/clipped_norm": 1.0, f"grad/{what}": 0.4}
+    board = Board(clock=iter([0.0, 2.0, 2.0, 2.0]).__next__)
+    board.take(Event("start", {"steps": 10}))
+    board.take(Event("step", event))
+    assert line(board) == f"step 5 of 10  loss 0.2500  {what} 40%  2.5 steps/s"
+    said = summary(run(f"print('{json.dumps({'event': 'step', **event})}')", tmp_path))
+    assert f"gradient         {what} 40% of the steps" in said
+
+
 @pytest.mark.parametrize(
     ("number", "text"), [(0, "0"), (1.43217, "1.432"), (0.5, "0.5000"), (12345.678, "1.235e+04"), (2e-7, "2e-07")]
 )

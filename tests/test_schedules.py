@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch.optim import lr_scheduler as schedulers
 
 from rnnspec.frontend.settings import SETTINGS
 from rnnspec.script.schedules import SCHEDULES
-from tests.training_specs import LR, STEPS, script
+from tests.training_specs import LR, STEPS, check_format, script, source
 
 Make = Callable[[torch.optim.Optimizer, int], schedulers.LRScheduler]
 """A scheduler of torch for a run of so many steps."""
@@ -75,6 +76,12 @@ def test_a_warm_up_comes_first(case: str) -> None:
     schedule, make = CASES[case]
     rise = [LR * step / WARMUP for step in range(1, WARMUP + 1)]
     check(schedule.replace("(", f"(warmup={WARMUP}, "), rise + list(islice(rates_of(make, STEPS - WARMUP), STEPS - WARMUP)))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_lines_are_formatted(case: str, tmp_path: Path) -> None:
+    schedule = CASES[case][0] if case == "one_cycle" else CASES[case][0].replace("(", "(warmup=3, ")
+    check_format(source(schedule=schedule), tmp_path)
 
 
 # ------------------------------------------------------------------ plateau

@@ -73,7 +73,7 @@ def test_file_names_are_relative_to_the_folder_of_the_spec(tmp_path: Path) -> No
 
 
 def test_the_table_is_complete() -> None:
-    assert list(SETTINGS["clip"]) == ["global_norm", "value", "none"]
+    assert list(SETTINGS["checkpoint"]) == ["every", "none"]
     for rows in SETTINGS.values():
         for row in rows.values():
             assert row.doc
@@ -187,7 +187,7 @@ error[E0602]: a dropout rate must be at least 0 and below 1
         ("tbptt(steps=4)", "truncation", "E0604", "`tbptt` has no argument `steps`", "did you mean `k1`?"),
         ("adam(1, lr=2)", "optimizer", "E0604", "the argument `lr` is given twice", None),
         ("zeros(gain=1)", "init", "E0604", "`zeros` has no argument `gain`", None),
-        ("3 + none", "clip", "E0601", "`clip` must be one of: global_norm, value, none", None),
+        ("3 + tbptt", "truncation", "E0601", "`truncation` must be one of: tbptt", None),
         ("glorot", "init", "E0603", "there is no initialiser called `glorot`", "did you mean `glorot_normal`?"),
         ("text(data.txt)", "source", "E0601", "`path` must be a text in quotes", 'write "data.txt"'),
         ("csv('a', ['x', 'x'])", "source", "E0604", "the column `x` is listed twice", None),

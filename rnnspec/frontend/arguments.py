@@ -26,6 +26,7 @@ ALIASES = {
     "sigma": "std",
     "max_norm": "max",
     "threshold": "max",
+    "clip_factor": "ratio",
     "steps": "k1",
 }
 """What other systems call some arguments."""

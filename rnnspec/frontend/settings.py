@@ -133,7 +133,17 @@ SETTINGS: dict[str, dict[str, Row]] = {
     },
     "clip": {
         "global_norm": row("shrinks the gradient where its norm is above `max`", number("max", allowed=POSITIVE)),
+        "parameter_norm": row(
+            "shrinks the gradient of each parameter where its norm is above `max`",
+            number("max", allowed=POSITIVE),
+        ),
         "value": row("cuts every element to -max .. max", number("max", allowed=POSITIVE)),
+        "adaptive": row(
+            "shrinks the gradient of each unit that is longer than `ratio` times its weights, which count as `eps` at least",
+            number("ratio", 0.01, POSITIVE),
+            number("eps", 1e-3, POSITIVE),
+        ),
+        "skip": row("learns nothing from a step whose gradient has a norm above `max`", number("max", allowed=POSITIVE)),
         "none": row("leaves the gradient as it is"),
     },
     "average": {

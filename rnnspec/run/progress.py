@@ -33,6 +33,7 @@ class Board:
     epochs: int | None = None
     epoch: int = 0
     train: dict[str, float] = field(default_factory=dict)
+    gradient: dict[str, float] = field(default_factory=dict)
     valid: dict[str, float] = field(default_factory=dict)
     validates: bool = False
     began: float = 0.0
@@ -46,6 +47,7 @@ class Board:
         self.step = event.whole("step") or self.step
         self.epoch = event.whole("epoch") or self.epoch
         self.train = event.measures("train") or self.train
+        self.gradient = event.measures("grad") or self.gradient
         if event.kind == "valid":
             self.valid = event.measures("valid")
 
@@ -91,9 +93,15 @@ def line(board: Board) -> str:
         parts.append(f"epoch {board.epoch} of {board.epochs}")
     if board.train:
         parts.append(f"loss {measures(board.train)}")
+    parts += limited(board.gradient)
     if board.valid:
         parts.append(f"validation loss {measures(board.valid)}")
     return "  ".join([*parts, f"{board.rate:,.0f} steps/s" if board.rate >= 10 else f"{board.rate:.1f} steps/s"])
+
+
+def limited(gradient: Mapping[str, float]) -> list[str]:
+    """`clipped 12%`: the share of the steps so far whose gradient was clipped, or which were skipped."""
+    return [f"{what} {gradient[what]:.0%}" for what in ("clipped", "skipped") if what in gradient]
 
 
 def measures(values: Mapping[str, float]) -> str:

@@ -9,7 +9,7 @@ from rnnspec.run.events import Event
 from rnnspec.run.execute import INTERRUPTED
 from rnnspec.run.failures import traceback_lines
 from rnnspec.run.folder import COMPLAINTS, LAST, SCRIPT
-from rnnspec.run.progress import measures
+from rnnspec.run.progress import limited, measures
 from rnnspec.run.train import Outcome
 
 LAST_COMPLAINTS = 12
@@ -51,6 +51,8 @@ def results(outcome: Outcome) -> Iterator[str]:
     elif "step" in events:
         step = events["step"]
         yield field("training", f"loss {measures(step.measures('train'))} at step {step.whole('step'):,}")
+    if "step" in events and (share := limited(events["step"].measures("grad"))):
+        yield field("gradient", f"{share[0]} of the steps")
     if "end" in events and (test := events["end"].measures("test")):
         yield field("test", f"loss {measures(test)}")
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import math
 from dataclasses import dataclass
+from textwrap import indent
 
 from rnnspec.frontend.typed import Spec
 from rnnspec.script.averages import average_lines
 from rnnspec.script.body import Body
-from rnnspec.script.clips import clip_lines
-from rnnspec.script.code import Code, fill, literal, prose
+from rnnspec.script.clips import clip_lines, skips
+from rnnspec.script.code import Code, fill, lines, literal, prose, table
 from rnnspec.script.sources import reads_files
 from rnnspec.script.view_data import has_lanes
 from rnnspec.script.view_update import penalties
@@ -27,7 +28,6 @@ class Training:
     batches: Code
     averaged: bool
     weights: Code
-    average: Code
     worst: Code
     better: Code
     judge: Code
@@ -39,8 +39,8 @@ class Training:
     penalty: Code
     plateau: bool
     rate: Code
-    clip: Code
-    limit_norms: Code
+    clip: bool
+    update: Code
     numbers: Code
     every: Code
     check: Code
@@ -73,10 +73,8 @@ def training(spec: Spec, body: Body) -> Training:
     up = any(metric.ascending for metric in spec.model.metrics if metric.name == judge)
     scores = text_scores(spec)
     penalised = any(penalties(spec).values())
-    numbers = {"train/loss": "loss", "train/penalty": "penalty" if penalised else "", "grad/norm": "norm", "lr": "lr"}
     plateau = train.schedule is not None and train.schedule.name == "plateau"
     averaged = bool(average_lines(train.optimizer, train.average))
-    limited = any(info.max_norm is not None for info in spec.model.parameters)
     return Training(
         valid="valid" in parts,
         test="test" in parts,
@@ -84,7 +82,6 @@ def training(spec: Spec, body: Body) -> Training:
         batches=Code(f'batches("train", self.seed, self.epoch, self.place{", BACK" if back(spec) else ""})'),
         averaged=averaged,
         weights=Code("run.raw" if averaged else "run.p"),
-        average=Code("run.optimizer.average(run.p, p, lr, step)" if averaged else ""),
         worst=Code("-math.inf" if up else "math.inf"),
         better=Code(f"found[{literal(judge)}] {'>' if up else '<'} run.best_value"),
         judge=literal(judge),
@@ -96,9 +93,9 @@ def training(spec: Spec, body: Body) -> Training:
         penalty=Code("penalty = penalise(p, g)" if penalised else ""),
         plateau=plateau,
         rate=Code("float(run.plateau[0]) * learning_rate(step, steps)" if plateau else "learning_rate(step, steps)"),
-        clip=Code("clip(g.trained, norm)" if clip_lines(train.clip) else ""),
-        limit_norms=Code("limit_norms(p)" if limited else ""),
-        numbers=Code("{" + ", ".join(f"{literal(name)}: {value}" for name, value in numbers.items() if value) + "}"),
+        clip=bool(clip_lines(train.clip)),
+        update=_update(spec),
+        numbers=_numbers(spec),
         every=literal(monitor.every) if monitor.every else Code("max(1, steps // 100)"),
         check=_check(spec),
         parameters=literal(sum(math.prod(info.shape) for info in spec.model.parameters)),
@@ -107,6 +104,31 @@ def training(spec: Spec, body: Body) -> Training:
         unit=Code("steps" if has_lanes(spec) else "sequences"),
         amount=Code("len(places) * T" if has_lanes(spec) else "len(places)"),
     )
+
+
+def _update(spec: Spec) -> Code:
+    """The lines that change the parameters; where steps may be skipped, only the others count."""
+    train, parameters = spec.train, spec.model.parameters
+    count = "step - run.clipped" if skips(train.clip) else "step"
+    calls = [
+        f"run.optimizer.update(p, g, lr, {count})",
+        "limit_norms(p)" if any(info.max_norm is not None for info in parameters) else "",
+        f"run.optimizer.average(run.p, p, lr, {count})" if average_lines(train.optimizer, train.average) else "",
+    ]
+    return Code("if not clipped:\n" + indent(lines(calls), "    ")) if skips(train.clip) else lines(calls)
+
+
+def _numbers(spec: Spec) -> Code:
+    """What is reported of a step, by name."""
+    numbers = {"train/loss": "loss"}
+    if any(penalties(spec).values()):
+        numbers["train/penalty"] = "penalty"
+    numbers["grad/norm"] = "norm"
+    if clip_lines(spec.train.clip):
+        share = "grad/skipped" if skips(spec.train.clip) else "grad/clipped"
+        numbers |= {"grad/clipped_norm": "left", share: "run.clipped / step"}
+    numbers["lr"] = "lr"
+    return table((literal(name), value) for name, value in numbers.items())
 
 
 def carried(body: Body) -> tuple[str, ...]:

@@ -15,8 +15,8 @@ from rnnspec.script.clips import CLIPS
 from rnnspec.script.optimizers import OPTIMIZERS
 from rnnspec.script.schedules import SCHEDULES
 from rnnspec.script.view_update import PENALTIES
-from tests import test_averages, test_optimizers, test_resume, test_schedules, test_training_step
-from tests.faults.planting import Check, Fault, attribute, instead, models, row, text
+from tests import test_averages, test_clips, test_optimizers, test_resume, test_schedules, test_training_step
+from tests.faults.planting import Check, Fault, attribute, models, row, text
 from tests.faults.scripts import in_script
 
 
@@ -95,13 +95,36 @@ def shown() -> None:
         test_averages.test_the_average_is_what_is_validated_kept_and_given({"average": "ema(0.9)"}, Path(folder))
 
 
+def in_clip(old: str, new: str) -> Callable[[Any], Any]:
+    """A clip with another text in its lines."""
+    return lambda right: replace(right, code=text(old, new)(right.code))
+
+
+def clip(test: str, name: str, old: str, new: str) -> Fault:
+    """A wrong line of a clip."""
+    check: Check = partial(getattr(test_clips, test), 1)
+    return Fault(f"{name}: {old}", row(CLIPS, name, in_clip(old, new)), [check], (AssertionError, ValueError))
+
+
+def skipped(optimizer: str) -> Check:
+    """Steps that are skipped."""
+    return partial(test_clips.test_a_skipped_step_changes_nothing, optimizer)
+
+
 BY_HAND = [step_by_hand]
 EMA = [partial(test_averages.test_average_equals_torch, "ema(0.9)")]
 WARM_UP = [partial(test_schedules.test_a_warm_up_comes_first, "exponential")]
 START = in_code("change *= lr * root / (1 - {beta1}**step)", "change *= lr * root")
 
 FAULTS = [
-    Fault("the gradient is not clipped", row(CLIPS, "global_norm", instead("")), BY_HAND),
+    Fault("the gradient is not clipped", row(CLIPS, "global_norm", in_clip("{max} / norm", "1")), BY_HAND),
+    clip("test_global_norm", "global_norm", "{max} / norm", "{max} / norm**2"),
+    clip("test_parameter_norm", "parameter_norm", "{max} / max({max}, ", "{max} / max(1, "),
+    clip("test_adaptive", "adaptive", "axis=-1, keepdims=True), {eps}", "axis=-2, keepdims=True), {eps}"),
+    clip("test_adaptive", "adaptive", "np.maximum(np.linalg.norm(weights, axis=-1, keepdims=True), {eps})", "{eps}"),
+    Fault("skipped steps count as steps", in_script("step - run.clipped", "step"), [skipped("nadam(lr=0.03)")]),
+    Fault("steps are not skipped", in_script("if not clipped:", "if True:"), [skipped("sgd(lr=0.1, momentum=0.9)")]),
+    Fault("a resumed run counts clipped steps anew", in_script('int(entries["run/clipped"])', "0"), [resumed("skip")]),
     Fault("another norm", in_script("math.sqrt(np.dot(g.trained, g.trained))", "float(abs(g.trained).sum())"), BY_HAND),
     Fault("no correction of Adam's start", row(OPTIMIZERS, "adam", START), BY_HAND),
     Fault("the warm-up is one step late", attribute(schedules, "WARMUP", text("LR * step", "LR * (step - 1)")), WARM_UP),

@@ -199,6 +199,24 @@ _ROWS = (
         "perplexity", _PAIR, "compared", "exp of the mean cross-entropy",
         options=(_IGNORE,), where=("metric",), of_classes=True, applies="softmax",
     ),
+    Function(
+        "bits_per_character", _PAIR, "compared", "mean cross-entropy in bits: divided by log(2)",
+        options=(_IGNORE,), where=("metric",), of_classes=True, applies="softmax",
+    ),
+    Function(
+        "top_k", _PAIR, "compared", "share of the steps whose right class is among the k largest predictions",
+        options=(Option("k", "k", "`k`", default=5, allowed=COUNT, whole=True), _IGNORE),
+        where=("metric",), of_classes=True, ascending=True,
+    ),
+    Function(
+        "macro_f1", _PAIR, "compared", "mean over the classes that occur of 2 hits / (times predicted + times right)",
+        options=(_IGNORE,), where=("metric",), of_classes=True, ascending=True,
+    ),
+    Function("rmse", _PAIR, "compared", "square root of the mean squared difference", where=("metric",)),
+    Function(
+        "r2", _PAIR, "compared", "1 - mean squared difference / variance of the target, mean over the features",
+        where=("metric",), ascending=True,
+    ),
 )  # fmt: skip
 
 FUNCTIONS: dict[str, Function] = {row.name: row for row in _ROWS}

@@ -6,11 +6,10 @@ is no mean itself is a formula of some that are: the perplexity is the exponenti
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from rnnspec.frontend.typed import Call, Expr, Model, Read, When
-from rnnspec.script.code import Code, fill
+from rnnspec.script.code import Code, fill, literal
 
 CROSS_ENTROPY = '''
 def cross_entropy(scores, classes):
@@ -38,8 +37,63 @@ def mae(values, target):
     return np.abs(values - target).mean(-1)
 '''
 
-EACH_STEP = {"cross_entropy": CROSS_ENTROPY, "accuracy": ACCURACY, "mse": MSE, "mae": MAE}
+TOP_K = '''
+def top_k(scores, classes, k):
+    """1 where fewer than k classes have a higher score than the right one, else 0."""
+    right = np.take_along_axis(scores, classes[..., None], -1)
+    return (scores > right).sum(-1) < k
+'''
+
+EACH_STEP = {"cross_entropy": CROSS_ENTROPY, "accuracy": ACCURACY, "top_k": TOP_K, "mse": MSE, "mae": MAE}
 """What each step has: a function of predictions and targets."""
+
+ERRORS = '''
+def errors(values, target):
+    """Squared error of each feature."""
+    return (values - target) ** 2
+'''
+
+WANTED = '''
+def wanted(values, target):
+    """The target itself."""
+    return target.astype(np.float64)
+'''
+
+SQUARES = '''
+def squares(values, target):
+    """The square of the target."""
+    return target.astype(np.float64) ** 2
+'''
+
+PREDICTED = '''
+def predicted(scores, classes):
+    """1 at the class with the highest score."""
+    return np.arange(scores.shape[-1]) == scores.argmax(-1)[..., None]
+'''
+
+ACTUAL = '''
+def actual(scores, classes):
+    """1 at the right class."""
+    return np.arange(scores.shape[-1]) == classes[..., None]
+'''
+
+HITS = '''
+def hits(scores, classes):
+    """1 at the right class where it has the highest score."""
+    return (np.arange(scores.shape[-1]) == classes[..., None]) & (scores.argmax(-1) == classes)[..., None]
+'''
+
+EACH_FEATURE = {
+    "errors": ERRORS, "wanted": WANTED, "squares": SQUARES, "predicted": PREDICTED, "actual": ACTUAL, "hits": HITS,
+}  # fmt: skip
+"""What each feature (or class) of each step has."""
+
+MACRO_F1 = '''
+def macro_f1(hits, predicted, actual):
+    """2 hits / (predicted + actual), the mean over all classes that occur or are predicted."""
+    seen = predicted + actual > 0
+    return (2 * hits[seen] / (predicted + actual)[seen]).mean()
+'''
 
 
 @dataclass(frozen=True)
@@ -48,11 +102,16 @@ class Formula:
 
     means: tuple[str, ...]
     text: str = "{0}"
+    function: str = ""  # that the formula needs
 
 
 FORMULAS = {
     **{name: Formula((name,)) for name in EACH_STEP},
     "perplexity": Formula(("cross_entropy",), "np.exp({0})"),
+    "bits_per_character": Formula(("cross_entropy",), "{0} / np.log(2)"),
+    "rmse": Formula(("mse",), "np.sqrt({0})"),
+    "r2": Formula(("errors", "wanted", "squares"), "(1 - {0} / ({2} - {1} ** 2)).mean()"),
+    "macro_f1": Formula(("hits", "predicted", "actual"), "macro_f1({0}, {1}, {2})", MACRO_F1),
 }
 
 
@@ -78,29 +137,31 @@ class Averages:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.found: dict[Call, Average] = {}
+        self.functions: list[str] = []
 
     def metric(self, call: Expr) -> Code:
         """The formula of a metric over the averages in `mean`."""
         call = plain(call)
         assert isinstance(call, Call)
         formula = FORMULAS[call.function]
+        self.functions.append(formula.function)
         return Code(formula.text.format(*(self._mean(replace(call, function=name)) for name in formula.means)))
-
-    def functions(self) -> Iterator[str]:
-        """The functions that the averages need."""
-        return (EACH_STEP[call.function] for call in self.found if call.function in EACH_STEP)
 
     def _mean(self, call: Call) -> Code:
         """The mean of what each step has, or of what each step has that is not ignored."""
-        ignore = dict(call.options).get("ignore")
+        options = dict(call.options)
+        ignore = options.pop("ignore", None)
         if not call.options and call == plain(self.model.loss):
             return Code('mean["loss"]')
-        value = Code(f"{call.function}({', '.join(map(self._array, call.args))})")
+        self.functions.append({**EACH_STEP, **EACH_FEATURE}[call.function])
+        arguments = [*map(self._array, call.args), *map(literal, options.values())]
+        value = Code(f"{call.function}({', '.join(arguments)})")
         if ignore is None:
             return self._entry(call, value)
         kept = fill("({target} != {ignore})", target=self._array(call.args[1]), ignore=ignore)
         shown = replace(call, function="kept", args=call.args[1:])
-        return Code(f"{self._entry(call, Code(f'{value} * {kept}'))} / {self._entry(shown, kept)}")
+        value = Code(f"({value} * {kept}{'[..., None]' if call.function in EACH_FEATURE else ''})")
+        return Code(f"{self._entry(call, value)} / {self._entry(shown, kept)}")
 
     def _entry(self, call: Call, value: Code) -> Code:
         if call not in self.found:

@@ -141,7 +141,7 @@ def evaluation(spec: Spec, body: Body) -> Evaluation:
     results = [("loss", Code('mean["loss"]')), *metrics]
     scores, reset = text_scores(spec), spec.data.reset_after
     return Evaluation(
-        functions=definitions(averages.functions()),
+        functions=definitions(averages.functions),
         sums=literal(tuple(a.name for a in (loss, *found))),
         start=_counters([loss, *found]),
         batch_and_time=batch_and_time(spec),
@@ -180,8 +180,9 @@ def _sum_lines(spec: Spec, loss: Average, found: list[Average]) -> Code:
     if masked and any(a.when == "step" for a in found):
         made.append('valid = np.arange(T) < batch["length"][:, None]')
     for average in found:
-        value = f"np.where(valid, {average.value}, 0)" if masked and average.when == "step" else average.value
-        made.append(f"sums[{literal(average.name)}] += {value}.sum()")
+        at_steps = "[valid].sum(0)" if masked else ".sum((0, 1))"
+        total = at_steps if average.when == "step" else ".sum(0)"
+        made.append(f"sums[{literal(average.name)}] += {average.value}{total}")
     return lines(made)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+import pytest
 
 from rnnspec.frontend import typed
 from rnnspec.ir.graph import Graph
@@ -13,8 +16,9 @@ from rnnspec.passes import functions
 from rnnspec.passes.functions import FUNCTIONS
 from rnnspec.passes.operands import Operands
 from rnnspec.passes.vjps import VJPS, Contributions
-from tests import test_losses
-from tests.faults.planting import Check, Fault, attribute, instead, row
+from rnnspec.script.metrics import EACH_FEATURE, EACH_STEP, FORMULAS
+from tests import test_losses, test_metrics
+from tests.faults.planting import Check, Fault, attribute, instead, row, text
 
 
 def against_torch(name: str, place: str = "step") -> list[Check]:
@@ -25,6 +29,13 @@ def against_torch(name: str, place: str = "step") -> list[Check]:
             test_losses.loss_equals_torch(test_losses.CASES[name], place, True, 1, Path(folder))
 
     return [check]
+
+
+def measured() -> None:
+    """All metrics against their formulas."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RNNSPEC_DATA", folder)
+        test_metrics.metrics_agree(True, Path(folder))
 
 
 def sum_of(low: Operands, value: int) -> int:
@@ -64,7 +75,19 @@ def plain_mean(low: Operands, terms: int, weight: int) -> int:
     return terms
 
 
+def in_formula(old: str, new: str) -> Any:
+    """A formula with another text."""
+    return lambda right: replace(right, text=text(old, new)(right.text))
+
+
+METRICS = [
+    Fault("r2 of all features at once", row(FORMULAS, "r2", in_formula("{0}", "{0}.mean()")), [measured]),
+    Fault("bits are nats", row(FORMULAS, "bits_per_character", in_formula(" / np.log(2)", "")), [measured]),
+    Fault("hits without a look at the class", row(EACH_FEATURE, "hits", text("& (", "| (")), [measured]),
+    Fault("one more than k", row(EACH_STEP, "top_k", text("< k", "<= k")), [measured]),
+]
 FAULTS = [
+    *METRICS,
     Fault(
         "weights are not in the mean",
         attribute(functions, "weighted_mean", instead(plain_mean)),

@@ -99,14 +99,14 @@ def elman_model() -> Model:
 def elman(folder: Path = Path("/nowhere"), **train: object) -> Spec:
     """The character model on `tiny.txt` in a folder: sequences of 10 steps."""
     data = Data(
-        setting("text", path=folder / "tiny.txt", unit="char"),
+        setting("text", path=(folder / "tiny.txt",), unit="char", boundary=None, most=None),
         (
             Encoding("x", setting("one_hot", column="ids", size=None, length=None)),
             Encoding("target", setting("next", column="ids", steps=1)),
         ),
         sequence=10,
         split=(("train", 0.8), ("valid", 0.1), ("test", 0.1)),
-        vocabulary=VOCABULARY,
+        vocabulary=tuple(VOCABULARY),
         stream=True,
     )
     settings = Train(**{"optimizer": adam(), "batch": 8, "epochs": 3, **train})  # type: ignore[arg-type]

@@ -311,7 +311,7 @@ def test_the_vocabulary_is_that_of_the_text(tmp_path: Path) -> None:
         name=str(tmp_path / "model.rnn"),
     )
     assert spec is not None
-    assert (spec.data.vocabulary, spec.model.shape_of("y"), dict(spec.model.sizes)["V"]) == ("\nabn", (4,), 4)
+    assert (spec.data.vocabulary, spec.model.shape_of("y"), dict(spec.model.sizes)["V"]) == (tuple("\nabn"), (4,), 4)
 
 
 # ------------------------------------------------------------------ overrides

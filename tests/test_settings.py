@@ -51,7 +51,7 @@ def problems_of(text: str, kind: str) -> list[Diagnostic]:
         ("patience(3)", "stop", {"epochs": 3, "on": "valid.loss"}),
         ("constant(-1.0)", "init", {"value": -1.0}),
         ("orthogonal", "init", {"gain": 1.0}),
-        ("text(python_docs)", "source", {"path": Word("python_docs"), "unit": "char"}),
+        ("text(python_docs)", "source", {"path": Word("python_docs"), "unit": "char", "boundary": None, "most": None}),
         ("csv('a.csv', columns=['x', y])", "source", {"path": Path("a.csv"), "columns": ("x", "y"), "normalize": "none"}),
         ("copy_task(delay=0)", "source", {"symbols": 8, "length": 10, "delay": 0, "sequences": 10_000}),
         ("one_hot(ids)", "inputs", {"column": "ids", "size": None, "length": None}),
@@ -68,7 +68,7 @@ def test_settings_carry_all_their_arguments(text: str, kind: str, arguments: dic
 
 
 def test_file_names_are_relative_to_the_folder_of_the_spec(tmp_path: Path) -> None:
-    assert setting("text('../data.txt')", "source", tmp_path)["path"] == tmp_path.parent / "data.txt"
+    assert setting("text('../data.txt')", "source", tmp_path)["path"] == (tmp_path.parent / "data.txt",)
     assert setting("text(python_docs)", "source", tmp_path)["path"] == "python_docs"
 
 

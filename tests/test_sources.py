@@ -84,7 +84,7 @@ def test_a_source_has_a_row_in_each_table() -> None:
     assert set(SOURCES) == set(templates)
     assert set(ROWS) == set(ENCODINGS) == {*SETTINGS["inputs"], *SETTINGS["targets"]}
     for name, row in SETTINGS["source"].items():
-        assert set(uses(templates[name].read_text())) <= {argument.name for argument in row.arguments}
+        assert set(uses(templates[name].read_text())) <= {argument.name for argument in row.arguments} | {"vocabulary"}
 
 
 # ------------------------------------------------------------------ streams
@@ -93,9 +93,9 @@ def test_a_source_has_a_row_in_each_table() -> None:
 def text_script(folder: Path, content: str, vocabulary: str, **data: Any) -> ModuleType:
     (folder / "a.txt").write_text(content, encoding="utf-8")
     size = len(vocabulary)
-    source = setting("text", path=Path("/nowhere/a.txt"), unit="char")
+    source = setting("text", path=(Path("/nowhere/a.txt"),), unit="char", boundary=None, most=None)
     y = setting("next", columns="ids", steps=1)
-    return script(source, (one_hot(), "ids", size), (y, "classes", size), vocabulary=vocabulary, **data)
+    return script(source, (one_hot(), "ids", size), (y, "classes", size), vocabulary=tuple(vocabulary), **data)
 
 
 def test_text_in_sequences(folder: Path) -> None:
@@ -141,10 +141,10 @@ def test_python_docs() -> None:
     from pydoc_data.topics import topics
 
     vocabulary = "".join(sorted(set("".join(topics.values())) | {"\n"}))
-    source = setting("text", path="python_docs", unit="char")
+    source = setting("text", path="python_docs", unit="char", boundary=None, most=None)
     y = setting("next", columns="ids", steps=1)
     size = len(vocabulary)
-    made = script(source, (one_hot(), "ids", size), (y, "classes", size), vocabulary=vocabulary, sequence=50)
+    made = script(source, (one_hot(), "ids", size), (y, "classes", size), vocabulary=tuple(vocabulary), sequence=50)
     assert values(made)["x"].size > 100_000
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 
 from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
@@ -96,6 +97,21 @@ def path(name: str, *words: str) -> Argument:
     return Argument(name, read)
 
 
+def paths(name: str, *words: str) -> Argument:
+    """An argument that is a list of files, a pattern such as "plays/*.txt", or a word; its value is a tuple of `Path`s."""
+
+    def read(node: Node, what: str, problems: list[Diagnostic]) -> Word | tuple[Path, ...] | None:
+        if isinstance(node, RefNode) and node.index is None and node.name in words:
+            return Word(node.name)
+        items = node.items if isinstance(node, ListNode) else (node,)
+        files = [read_text(item, what, problems) for item in items]
+        if not items:
+            problems.append(problem("E0601", f"{what} must name at least one file", node.span))
+        return None if not items or None in files else tuple(Path(str(file)) for file in files)
+
+    return Argument(name, read)
+
+
 def parameter(name: str) -> Argument:
     """An argument that is the name of a parameter."""
 
@@ -153,7 +169,7 @@ def read_arguments(
     for argument in row.arguments:
         node = given.get(argument.name)
         value = argument.default if node is None else argument.read(node, f"`{argument.name}`", problems)
-        values.append((argument.name, _anchored(value, folder)))
+        values.append((argument.name, anchored(value, folder)))
     missing = [name for name, value in values if value is REQUIRED]
     if missing and len(problems) == count:
         problems.append(_missing(call, missing))
@@ -163,9 +179,19 @@ def read_arguments(
     return tuple(values) if len(problems) == count else None
 
 
-def _anchored(value: object, folder: Path | None) -> object:
-    """A file as seen from a folder; anything else as it is."""
-    return Path(os.path.abspath(folder / value)) if isinstance(value, Path) and folder is not None else value
+def anchored(value: object, folder: Path | None) -> object:
+    """A file as seen from a folder, or all files that a pattern matches there; anything else as it is."""
+    if folder is None:
+        return value
+    if isinstance(value, tuple):
+        return tuple(found for item in value for found in _matching(anchored(item, folder)))
+    return Path(os.path.abspath(folder / value)) if isinstance(value, Path) else value
+
+
+def _matching(value: object) -> list[object]:
+    """The files that a pattern matches, in order; itself where it matches none, or is none."""
+    found = sorted(glob(str(value))) if isinstance(value, Path) and set("*?") & set(value.name) else []
+    return [Path(name) for name in found] or [value]
 
 
 def _assign(call: CallNode, row: Row, problems: list[Diagnostic]) -> dict[str, Node]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rnnspec.diagnostics import Diagnostic
-from rnnspec.frontend import source_files, source_tasks
+from rnnspec.frontend import source_files, source_tasks, texts
 from rnnspec.frontend.offers import Offer, Unusable
 from rnnspec.frontend.typed import Setting
 
 SOURCES: dict[str, Callable[[Setting], Offer]] = {
-    "text": source_files.text,
+    "text": texts.text,
     "csv": source_files.table,
     "npz": source_files.archive,
     "adding": source_tasks.adding,

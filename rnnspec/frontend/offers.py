@@ -39,7 +39,7 @@ class Offer:
 
     columns: Mapping[str, Column]
     stream: bool = False
-    vocabulary: str = ""
+    vocabulary: tuple[str, ...] = ()
 
 
 class Unusable(Exception):

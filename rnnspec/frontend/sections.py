@@ -168,7 +168,7 @@ def read_monitor(spec: Fields, problems: list[Diagnostic]) -> Monitor:
     return Monitor(_count(fields, "every", problems), _count(fields, "validate", problems), sample or 0)
 
 
-def check_sample(spec: Fields, monitor: Monitor, vocabulary: str, problems: list[Diagnostic]) -> None:
+def check_sample(spec: Fields, monitor: Monitor, vocabulary: tuple[str, ...], problems: list[Diagnostic]) -> None:
     """Only a text can be written."""
     fields = read_section(spec, "monitor", [])
     key = fields.key("sample")

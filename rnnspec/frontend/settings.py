@@ -17,6 +17,7 @@ from rnnspec.frontend.arguments import (
     number,
     parameter,
     path,
+    paths,
     read_arguments,
     row,
     text,
@@ -196,9 +197,12 @@ SETTINGS: dict[str, dict[str, Row]] = {
     },
     "source": {
         "text": row(
-            "a stream of characters: column `ids`; `python_docs` is the help text inside every Python",
-            path("path", "python_docs"),
-            choice("unit", "char"),
+            "a stream of characters, words or bytes from one file or several: column `ids`; `boundary` is put after each file, "
+            "`most` limits the words; `python_docs` is the help text inside every Python",
+            paths("path", "python_docs"),
+            choice("unit", "char", "word", "byte"),
+            text("boundary", None),
+            whole("most", None, Range(2, 1_000_000, closed=True)),
         ),
         "csv": row(
             "a stream of numbers, one column each; `zscore` gives the training part mean 0, deviation 1",

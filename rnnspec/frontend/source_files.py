@@ -19,7 +19,6 @@ from rnnspec.diagnostics import SpecError, suggest
 from rnnspec.frontend.offers import Column, Offer, Unusable
 from rnnspec.frontend.typed import Setting
 
-MAX_TEXT = 500_000_000
 BROKEN = (
     *(OSError, ValueError, EOFError, RuntimeError, OverflowError, MemoryError),
     *(zipfile.BadZipFile, zlib.error, struct.error),
@@ -28,10 +27,11 @@ BROKEN = (
 
 
 def _file(source: Setting) -> Path:
-    return _exists(cast(Path, source["path"]))
+    return existing(cast(Path, source["path"]))
 
 
-def _exists(path: Path) -> Path:
+def existing(path: Path) -> Path:
+    """A file that is there; Unusable if it is not."""
     try:
         found = "\0" not in str(path) and path.is_file()
     except OSError as error:  # such as a name that is too long
@@ -40,35 +40,6 @@ def _exists(path: Path) -> Path:
         note = "the names of data files are relative to the folder of the spec"
         raise Unusable(f"the data file `{path.name}` does not exist", note)
     return path
-
-
-def text(source: Setting) -> Offer:
-    if source["path"] == "python_docs":
-        return _characters(python_docs())
-    path = _file(source)
-    try:
-        if path.stat().st_size > MAX_TEXT:
-            raise Unusable(f"the text `{path.name}` is larger than {MAX_TEXT:,} bytes")
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise Unusable(f"the text `{path.name}` is not valid UTF-8", f"at byte {error.start}") from None
-    except OSError as error:
-        raise Unusable(f"the text `{path.name}` cannot be read", error.strerror) from None
-    return _characters(text)
-
-
-def python_docs() -> str:
-    """The help texts that come with every Python, one after another."""
-    from pydoc_data.topics import topics
-
-    return "\n\n".join(topics[name] for name in sorted(topics))
-
-
-def _characters(text: str) -> Offer:
-    vocabulary = "".join(sorted(set(text)))
-    if len(text) < 2:
-        raise Unusable("the text has fewer than two characters")
-    return Offer({"ids": Column((), True, len(vocabulary))}, stream=True, vocabulary=vocabulary)
 
 
 def table(source: Setting) -> Offer:
@@ -132,7 +103,7 @@ def archive(source: Setting) -> Offer:
 
 def array_of(path: Path, name: str) -> NDArray[Any]:
     """An array of an archive; Unusable where there is none of that name, or the file is damaged."""
-    _check_listed(name, list(_headers(_exists(path))), f"the file `{path.name}` has no array")
+    _check_listed(name, list(_headers(existing(path))), f"the file `{path.name}` has no array")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return cast("NDArray[Any]", archive[name])

@@ -251,7 +251,7 @@ class Data:
     sequence: int | None = None  # cut a stream into independent sequences of this many steps
     reset_after: tuple[str, int] | None = None  # an input, and the id behind which states go back to their start
     split: tuple[tuple[str, float], ...] = (("train", 1.0),)  # train, valid, test
-    vocabulary: str = ""  # text: the characters, in order of their ids
+    vocabulary: tuple[str, ...] = ()  # text: the characters (or words, or bytes), in order of their ids
     stream: bool = False  # one long sequence
 
 

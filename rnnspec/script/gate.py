@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 
-IMPORTS = frozenset({"argparse", "csv", "hashlib", "json", "math", "numpy", "os", "signal", "sys", "time"})
+IMPORTS = frozenset({"argparse", "csv", "hashlib", "json", "math", "numpy", "os", "re", "signal", "sys", "time"})
 FROM_IMPORTS = {"functools": {"lru_cache"}, "pathlib": {"Path"}, "pydoc_data.topics": {"topics"}}
 """What may be imported from a module; from NumPy everything but what is forbidden below."""
 
@@ -16,6 +16,7 @@ MEMBERS = {
     "sys": {"exit", "stderr"},
     "signal": {"signal", "SIGINT", "SIGTERM", "SIG_DFL"},
     "csv": {"DictReader"},
+    "re": {"findall"},
     "json": {"dumps"},
     "hashlib": {"sha256"},
     "time": {"perf_counter"},
@@ -49,13 +50,16 @@ def check(text: str) -> None:
             raise NotAllowed(f"line {getattr(node, 'lineno', 1)}: {reason}")
 
 
-def _vetted(node: ast.AST) -> list[ast.Name]:
-    """Names that may be used in one way only, where they are used in that way."""
+def _vetted(node: ast.AST) -> list[ast.AST]:
+    """What may be used in one way only, where it is used in that way."""
     match node:
         case ast.Attribute(value=ast.Name(id=name) as module) if name in IMPORTS:
             return [module]  # whether the member may be used is looked at with the attribute
         case ast.Call(func=ast.Name(id="getattr" | "setattr") as function, args=[target, *_]) if _of_self(target):
             return [function]
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="np"), attr="memmap") as function, keywords=named):
+            reads = any(k.arg == "mode" and getattr(k.value, "value", "") == "r" for k in named)
+            return [function] if reads else []
     return []
 
 

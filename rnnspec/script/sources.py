@@ -1,19 +1,20 @@
 """Where data comes from: each source of the language is a template of its name in `templates/sources`.
 
-A template gets the arguments of its source, and defines `source()`, which gives a dict from column to array:
-(step, ...) of a stream, or (sequence, ...).
+A template gets the arguments of its source and the vocabulary of a text, and defines `source()`, which gives a dict from
+column to array: (step, ...) of a stream, or (sequence, ...).
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from rnnspec.frontend.typed import Spec
-from rnnspec.script.code import Code, fill, literal
+from rnnspec.script.code import Code, literal
 from rnnspec.script.templates import environment
 
-MODULES = ("csv",)
+MODULES = ("csv", "re")
 """What some sources import beyond what every script does."""
 
 PER_LINE = 26
@@ -23,7 +24,9 @@ PER_LINE = 26
 def source_functions(spec: Spec) -> Code:
     """`source()` of a spec and the functions it calls."""
     arguments = {name: literal(relative(value, spec.path)) for name, value in spec.data.source.arguments}
-    return Code(environment().get_template(f"sources/{spec.data.source.name}.py.j2").render(arguments).strip("\n"))
+    template = environment().get_template(f"sources/{spec.data.source.name}.py.j2")
+    symbols = vocabulary(spec.data.vocabulary, " " if arguments.get("unit") == '"word"' else "")
+    return Code(template.render(arguments, vocabulary=symbols).strip("\n"))
 
 
 def imports(spec: Spec) -> list[str]:
@@ -42,16 +45,20 @@ def reads_files(spec: Spec) -> bool:
 
 
 def relative(value: object, spec: Path) -> object:
-    """A file as seen from the spec's folder, so that the script does not depend on where that is; else as it is."""
+    """Files as seen from the spec's folder, so that the script does not depend on where that is; the rest as it is."""
+    if isinstance(value, tuple):
+        return tuple(relative(item, spec) for item in value)
     return Path(os.path.relpath(value, spec.parent)).as_posix() if isinstance(value, Path) else value
 
 
-def vocabulary(spec: Spec) -> Code:
-    """The characters of a text in the order of their numbers, a few to a line."""
-    text = spec.data.vocabulary
-    if not text:
-        return Code("")
-    if len(text) <= PER_LINE:
-        return fill("VOCABULARY = {text}", text=text)
-    pieces = [text[k : k + PER_LINE] for k in range(0, len(text), PER_LINE)]
-    return Code("\n".join(["VOCABULARY = (", *(f"    {literal(piece)}" for piece in pieces), ")"]))
+def vocabulary(symbols: Sequence[str], space: str) -> Code:
+    """The symbols of a text in the order of their numbers as one string, words with spaces between them."""
+    pieces = [""]
+    for symbol in symbols:
+        if len(pieces[-1] + symbol) > PER_LINE * (1 + 2 * len(space)):
+            pieces.append("")
+        pieces[-1] += symbol + space
+    pieces[-1] = pieces[-1].removesuffix(space) if space else pieces[-1]
+    if len(pieces) == 1:
+        return literal(pieces[0])
+    return Code("\n".join(["(", *(f"    {literal(piece)}" for piece in pieces), ")"]))

@@ -9,7 +9,7 @@ from rnnspec.script.body import Body
 from rnnspec.script.code import Code, definitions, fill, lines, literal, table
 from rnnspec.script.encodings import Item, examples, horizon, length_column, named
 from rnnspec.script.metrics import Average, Averages
-from rnnspec.script.sources import data_in_files, reads_files, source_functions, vocabulary
+from rnnspec.script.sources import data_in_files, reads_files, source_functions
 from rnnspec.script.windows import back, text_scores
 
 
@@ -18,7 +18,6 @@ class Data:
     """The source, the parts, the batches."""
 
     split: Code
-    vocabulary: Code
     files: bool
     source: Code
     normalized: bool
@@ -91,7 +90,6 @@ def data(spec: Spec) -> Data:
     counts = {item.name: item.shape[0] for item in items(spec) if item.encoding in ("ids", "classes")}
     return Data(
         split=_split(spec),
-        vocabulary=vocabulary(spec),
         files=reads_files(spec),
         source=source_functions(spec),
         normalized=dict(spec.data.source.arguments).get("normalize") == "zscore",
@@ -156,7 +154,7 @@ def evaluation(spec: Spec, body: Body) -> Evaluation:
         sampled=literal(scores) if scores else Code(""),
         sample_batch=_sample_batch(spec),
         begins=Code("begins = False" if reset else ""),
-        begins_next=fill("begins = character == {symbol}", symbol=reset[1]) if reset else Code(""),
+        begins_next=fill("begins = number == {symbol}", symbol=reset[1]) if reset else Code(""),
     )
 
 
@@ -206,4 +204,4 @@ def _sample_batch(spec: Spec) -> Code:
     inputs: tuple[Input | Target, ...] = spec.model.inputs
     name = literal(inputs[0].name) if inputs else literal("x")
     begins = fill(", {name}: np.array([[begins]])", name=spec.model.begins) if spec.model.begins else ""
-    return Code(f'{{{name}: np.array([[character]]){begins}, "fresh": w is None}}')
+    return Code(f'{{{name}: np.array([[number]]){begins}, "fresh": w is None}}')

@@ -348,6 +348,22 @@ def test_wrong_overrides_point_at_themselves(override: str, code: str, help: str
     assert help is None or ("help", help) in found.notes
 
 
+@pytest.mark.parametrize(
+    ("expression", "help"),
+    [
+        ("max(h[t-1], b_h)", "write `maximum(a, b)` for the larger of two"),
+        ("minimum(h[t-1])", "write `min(v)` for the smallest of all features"),
+        ("clip(h[t-1], -1, 1)", "write `clamp`"),
+        ("swish(h[t-1])", "write `silu`"),
+        ("detach(h[t-1])", "write `stop_gradient`"),
+        ("hard_tan(h[t-1])", "did you mean `hard_tanh`?"),
+    ],
+)
+def test_the_function_that_is_meant(expression: str, help: str) -> None:
+    _, diagnostics = check(written(model=equations(f"h[t] = W_h @ x[t] + {expression}", "y[t] = W_y @ h[t]")))
+    assert ("help", help) in [note for found in diagnostics for note in found.notes]
+
+
 # ------------------------------------------------------------------ what is wrong, by line
 
 MARKED = {
@@ -367,6 +383,8 @@ MARKED = {
     "loss in the model": equations("h[t] = mse(x[t], x[t]) * b_h  # error: E0205", "y[t] = W_y @ h[t]"),
     "variable called": equations("h[t] = W_h @ x[t]", "y[t] = W_y @ h(t)  # error: E0205"),
     "no such part": equations("h[t] = W_h @ x[t]", "y[t] = W_y @ chunk(h[t], 3, 2)  # error: E0602"),
+    "bounds the wrong way round": equations("h[t] = W_h @ x[t]", "y[t] = W_y @ clamp(h[t], 1, -1)  # error: E0602"),
+    "max of two": equations("h[t] = max(W_h @ x[t], b_h)  # error: E0604", "y[t] = W_y @ h[t]"),
     "dropout of a parameter": equations("h[t] = dropout(W_h, 0.5) @ x[t]  # error: E0303", "y[t] = W_y @ h[t]"),
     "through [T]": equations("h[t] = W_h @ x[t] + c  # error: E0401", "c = V_c @ h[T]", "y[t] = W_y @ h[t]"),
     "both ways through two": equations(

@@ -147,7 +147,8 @@ def stacked(equations: Mapping[str, Expr]) -> list[str]:
     validate(made)
     found = shown(made)
     end = next(k for k, line in enumerate(found) if line.startswith("difference"))
-    return [line for line in found[:end] if "= param(" not in line and "= input(" not in line]
+    leaves = ("= param(", "= input(", "= share(")
+    return [line for line in found[:end] if not any(leaf in line for leaf in leaves)]
 
 
 def test_the_gates_of_an_lstm_are_one_product_and_the_sigmoids_stand_together() -> None:

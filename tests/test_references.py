@@ -144,6 +144,11 @@ def functions() -> Model:
     chosen = call("where", condition, v, call("neg", v))
     picked = call("maximum", call("minimum", v, p("b_m", H)), call("div", p("b_d", H), positive))
     normed = add(call("layer_norm", v, p("g", H), p("b", H), eps=1e-5), call("layer_norm", picked, eps=1e-3))
+    bent = add(call("silu", v), call("gelu", v), call("selu", v), call("elu", v, alpha=0.7), call("softsign", v))
+    bent = add(bent, call("leaky_relu", v, negative_slope=0.1), call("log_sigmoid", v), call("hard_sigmoid", v))
+    bent = add(bent, call("hard_tanh", v), call("clamp", v, low=-0.2, high=0.3), call("cumsum", call("log_softmax", v)))
+    numbers = add(call("max", v), mul(call("min", v), call("norm2", v)), call("sum", call("stop_gradient", v)))
+    normed = add(normed, mul(numbers, bent), call("rms_norm", v, p("g", H), eps=1e-5))
     joined = call("concat", p("b_c", H), chosen, call("relu", call("log", positive)))
     parts = [call("chunk", joined, part=k, parts=3) for k in (1, 2, 3)]
     equations: dict[str, Expr] = {

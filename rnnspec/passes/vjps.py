@@ -71,7 +71,7 @@ def d_clip(g: Graph, y: Value, dy: int) -> Contributions:
 
 
 def d_chosen(comparison: str) -> Rule:
-    """minimum and maximum: the gradient flows to the operand that was chosen."""
+    """minimum and maximum: the gradient flows to the operand that was chosen, the first where both are equal."""
 
     def rule(g: Graph, y: Value, dy: int) -> Contributions:
         a, b = y.args
@@ -203,8 +203,8 @@ VJPS: dict[str, Rule] = {
     "elu": d_elu,
     "clip": d_clip,
     "squash": d_squash,
-    "minimum": d_chosen("less"),
-    "maximum": d_chosen("greater"),
+    "minimum": d_chosen("less_equal"),
+    "maximum": d_chosen("greater_equal"),
     "select": d_select,
     "rms_scale": d_rms_scale,
     "softmax": d_softmax,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import count, islice
 from typing import Any
 
 from rnnspec.frontend import model
@@ -18,8 +19,10 @@ from rnnspec.script.draws import DRAWS, Draw
 from rnnspec.script.fast import FastPrinter
 from rnnspec.script.steps import SPECIAL, Steps
 from rnnspec.script.textbook import TextbookPrinter
+from rnnspec.verify.probe import longest_lag
 from tests import test_draws, test_reach, test_resets, test_script_frame
 from tests.faults.planting import Fault, Plant, attribute, instead, lines, models, row, text, windows
+from tests.test_truncation import truncated
 
 
 def in_script(old: str, new: str) -> Plant:
@@ -144,8 +147,10 @@ def never(self: Lowering, name: str, lag: int, shape: Any) -> int:
 
 
 def set_back() -> None:
-    """A random model with a lag of three steps."""
-    test_resets.check_resets(503)
+    """The first random models that read a state more than one step back."""
+    lagged = (s for s in count(500) if (made := truncated(s)) and (tree := made.model()) and longest_lag(tree) > 1)
+    for seed in islice(lagged, 5):
+        test_resets.check_resets(seed)
 
 
 REACH = [reach]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from rnnspec.frontend.typed import Last
 from tests.faults.planting import Check, SketchCheck, SketchWindows
 from tests.nodes import add, at, call, mul, sigmoid, tanh
-from tests.test_random_models import H, X, Y, p, sketch, step
+from tests.test_random_models import H, X, Y, p, sequence, sketch, step
 
 x, before = step("x", X), step("x", X, 1)
 out = at(p("W_y", Y, H), step("h", H))
@@ -41,3 +42,11 @@ def remembered() -> Check:
     """Nothing but the next step reads c, so within one window it needs no history."""
     c = add(mul(0.5, step("c", H, 1)), at(p("W", H, X), x))
     return SketchWindows(sketch({"c": c, "h": tanh(step("c", H)), "y": out}))
+
+
+def turned() -> Check:
+    """Nothing but b, which reads a at an earlier step, keeps the loop of a and b from running backwards with s."""
+    c = tanh(at(p("V", H, H), Last("b", (H,))))
+    s = tanh(add(at(p("U", H, H), step("s", H, -1)), at(p("W_s", H, X), x)))
+    first = {"a": at(p("W", H, X), x), "b": tanh(step("a", H, 1)), "m": tanh(add(step("a", H), sequence("c", H)))}
+    return SketchCheck(sketch({**first, "s": s, "y": at(p("W_y", Y, H), add(step("m", H), step("s", H)))}, {"c": c}))

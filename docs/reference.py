@@ -47,6 +47,7 @@ KEY_MEANINGS = {
         "sequence": "cuts a stream into independent sequences of so many steps",
         "reset_after": "the symbol (or id) behind which all states go back to their start",
         "split": "the parts of the data; everything is `train` by default",
+        "bucket": "`true` puts sequences of similar lengths into a batch, so that there is less padding",
     },
     "data.split": {
         "train": "the share that is learned from; required",

@@ -205,9 +205,10 @@ def references(context: click.Context, parameter: click.Parameter, text: str) ->
 @commands.command(short_help="Check the gradient of the script against references.")
 @takes_spec
 @click.option("--against", default="complex-step", callback=references, help="complex-step, torch, or both: a,b.")
+@click.option("--padding", is_flag=True, help="Also check that more padding changes nothing.")
 @takes_level
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="json: the certificate.")
-def verify(spec: Path, overrides: tuple[str, ...], against: tuple[str, ...], level: int, form: str) -> int:
+def verify(spec: Path, overrides: tuple[str, ...], against: tuple[str, ...], padding: bool, level: int, form: str) -> int:
     """Check the gradient of the script against independent references.
 
     The references are built from the equations, not from the script. A script whose gradient differs exits with 3.
@@ -216,13 +217,16 @@ def verify(spec: Path, overrides: tuple[str, ...], against: tuple[str, ...], lev
     Examples:
       rnnspec verify model.rnn
       rnnspec verify model.rnn --against complex-step,torch
+      rnnspec verify model.rnn --padding
     """
     from rnnspec.commands import report
 
     if "torch" in against:
         require_torch()
     compiled = compile_and_warn(spec, overrides, level)
-    certificate = compiled.verify(against)
+    if padding and not compiled.spec.model.masked:
+        raise click.UsageError("all sequences of this spec are equally long: `--padding` has nothing to check")
+    certificate = compiled.verify(against, padding=padding)
     click.echo(certificate.to_json() if form == "json" else report.comparison(certificate))
     return OK if certificate.passed else NOT_PROVEN
 

@@ -96,11 +96,14 @@ class Compiled:
         exec(compile(self.source, name, "exec"), module.__dict__)
         return module
 
-    def verify(self, against: Sequence[str] = ("complex-step",), quick: bool = False) -> Certificate:
-        """Compare the script's gradient with each reference in `against`: `complex-step` and `torch`."""
+    def verify(self, against: Sequence[str] = ("complex-step",), quick: bool = False, padding: bool = False) -> Certificate:
+        """Compare the script's gradient with each reference in `against`: `complex-step` and `torch`.
+
+        `padding`: and with itself where there is more padding.
+        """
         from rnnspec.verify.certificate import verify
 
-        return verify(self.load(), self.spec, against, quick=quick)
+        return verify(self.load(), self.spec, against, quick=quick, padding=padding)
 
     @property
     def sources(self) -> tuple[Source, ...]:

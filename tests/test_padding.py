@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -11,8 +12,8 @@ import pytest
 
 from rnnspec.compiler import Compiled, compile_spec
 from rnnspec.verify.compare import Array, compare
+from rnnspec.verify.padding import padded
 from rnnspec.verify.probe import Probe, longest_lag, probe
-from rnnspec.verify.reference import data_of
 from tests.corpus import LEVELS, SPECS, compiled, model_of
 from tests.fuzz_models import is_random
 
@@ -98,23 +99,6 @@ def inline(case: str, level: int, folder: Path) -> Compiled:
     return compile_spec(path, level=level)
 
 
-def padded(made: Compiled, at: Probe, extra: int, seed: int) -> dict[str, Array]:
-    """The same batch with `extra` more steps, and other numbers at every step behind the end of a sequence."""
-    random = np.random.default_rng(seed)
-    batch = dict(at.batch)
-    for item in data_of(made.spec.model):
-        if item.when != "step":
-            continue
-        old = at.batch[item.name]
-        shape = (old.shape[0], old.shape[1] + extra, *old.shape[2:])
-        whole = item.encoding in ("ids", "classes")
-        new = random.integers(0, item.shape[0], shape) if whole else 1e3 * random.standard_normal(shape)
-        valid = np.arange(old.shape[1]) < at.batch["length"][:, None]
-        new[:, : old.shape[1]][valid] = old[valid]
-        batch[item.name] = new
-    return batch
-
-
 def found(script: ModuleType, made: Compiled, at: Probe, batch: dict[str, Array]) -> dict[str, Array]:
     """Loss and gradients with dropout, and the loss without it."""
     steps, sequences = max(np.shape(v)[1] for v in batch.values() if np.ndim(v) > 1), len(batch["length"])
@@ -133,7 +117,7 @@ def nothing_changes(made: Compiled) -> None:
     assert len(set(at.batch["length"])) > 2
     want = found(made.load(), made, at, at.batch)
     for seed, extra in enumerate((0, 1, 4)):
-        compare(found(made.load(), made, at, padded(made, at, extra, seed)), want, TOLERANCE)
+        compare(found(made.load(), made, at, padded(made.spec.model, at.batch, extra, seed)), want, TOLERANCE)
     shorter = {**at.batch, "length": np.maximum(1, at.batch["length"] - 1)}
     assert abs(found(made.load(), made, at, shorter)[""] - want[""]) > 1e-6, "the lengths are not seen at all"
 
@@ -148,3 +132,24 @@ def test_padding_changes_nothing_in_a_spec(name: str, level: int) -> None:
 @pytest.mark.parametrize("case", MODELS)
 def test_padding_changes_nothing_in_a_model(case: str, level: int, folder: Path) -> None:
     nothing_changes(inline(case, level, folder))
+
+
+def padding_checks(made: Compiled) -> dict[str, bool]:
+    """What `verify --padding` finds: the loss and every parameter, and whether it stayed the same."""
+    return {c.parameter: c.passed for c in made.verify(padding=True).checks if c.reference == "more padding"}
+
+
+@pytest.mark.parametrize("case", MODELS)
+def test_verify_looks_at_padding(case: str, folder: Path) -> None:
+    made = inline(case, 1, folder)
+    found = padding_checks(made)
+    assert set(found) == {"loss", *(info.name for info in made.spec.model.parameters)} and all(found.values())
+
+
+def test_verify_sees_padding_that_counts(folder: Path) -> None:
+    made = inline("a class at every step", 1, folder)
+    wrong = made.source.replace("w.share = w.mask / w.mask.sum()", "w.share = 1 / (w.T * w.B)")
+    assert wrong != made.source
+    assert not any(padding_checks(replace(made, source=wrong)).values())
+    wrong = made.source.replace("w.mask[...] = np.arange(len(w.mask))[:, None, None] < w.length", "w.mask[...] = 1")
+    assert wrong != made.source and not any(padding_checks(replace(made, source=wrong)).values())

@@ -134,6 +134,9 @@ def element(check: Check) -> str:
     return f"[{', '.join(map(str, check.element))}]" if check.element and "element" in check.method else ""
 
 
+REFERENCES = {"complex-step": "complex-step derivatives", "torch": "PyTorch", "more padding": "itself under more padding"}
+
+
 def reference(name: str) -> str:
     """A reference in words."""
-    return {"complex-step": "complex-step derivatives", "torch": "PyTorch"}.get(name, name)
+    return REFERENCES.get(name, name)

@@ -63,6 +63,8 @@ def data(chosen: Data) -> Iterator[str]:
     if chosen.reset_after is not None:
         _, number = chosen.reset_after
         yield f"  reset_after: {scalar(chosen.vocabulary[number], quoted=True) if chosen.vocabulary else number}"
+    if chosen.bucket:
+        yield "  bucket: true"
     yield f"  split: {{{', '.join(f'{name}: {share!r}' for name, share in chosen.split)}}}"
 
 

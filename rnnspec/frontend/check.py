@@ -130,11 +130,16 @@ class _Checker:
         self._stop_at_errors()
         typed = model.assemble(parameters)
         typed = with_resets(typed, self.problems) if reset else typed
+        if data.bucket and not typed.masked:
+            help = "name the column of lengths, such as `one_hot(ids, length=length)`, or remove `bucket`"
+            self.problems.append(problem("E0606", "`bucket` needs sequences of different lengths", data.bucket, help=help))
         check_training(train, typed, data.split, self.problems)
         self._stop_at_errors()
 
         encodings = tuple(Encoding(item.name, item.call, item.flat) for item in items)
-        whole_data = Data(data.source, encodings, data.sequence, reset, data.split, offer.vocabulary, offer.stream)
+        whole_data = Data(
+            data.source, encodings, data.sequence, reset, data.split, offer.vocabulary, offer.stream, data.bucket is not None
+        )
         return Spec(name, self.path, self._digest(), typed, whole_data, train, monitor)
 
     def _stop_at_errors(self) -> None:

@@ -28,7 +28,7 @@ SECTIONS = {
 REQUIRED = ("rnnspec", "data", "inputs", "targets", "model", "loss", "train")
 
 KEYS = {
-    "data": ("source", "sequence", "reset_after", "split"),
+    "data": ("source", "sequence", "reset_after", "split", "bucket"),
     "data.split": ("train", "valid", "test"),
     "train": (
         "optimizer", "schedule", "clip", "average", "truncation", "checkpoint", "stop",

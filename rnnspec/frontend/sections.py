@@ -17,7 +17,7 @@ from rnnspec.frontend.sizes import Origin, Size
 from rnnspec.frontend.source import Node, Scalar
 from rnnspec.frontend.syntax import CallNode
 from rnnspec.frontend.typed import Monitor, Setting, Train
-from rnnspec.frontend.values import Range, read_choice, read_number, read_whole
+from rnnspec.frontend.values import Range, read_choice, read_flag, read_number, read_whole
 
 SPEC_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 FROM_ZERO = Range(0, 2**63)
@@ -75,6 +75,7 @@ class DataSection:
     split: tuple[tuple[str, float], ...]
     span: Span  # of its key
     source_span: Span  # of `source: ...`
+    bucket: Span | None  # of its key, where sequences of similar lengths share a batch
 
 
 def read_data(spec: Fields, folder: Path, calls: Mapping[str, CallNode], problems: list[Diagnostic]) -> DataSection:
@@ -87,7 +88,10 @@ def read_data(spec: Fields, folder: Path, calls: Mapping[str, CallNode], problem
     line = key.span if key and source and source.span else fields.span
     if source and source.span and source.span.source is line.source:
         line = Span(line.source, line.start, source.span.end)
-    return DataSection(source, sequence, fields.get("reset_after"), _read_split(fields, problems), fields.span, line)
+    chosen = fields.get("bucket")
+    bucket = chosen is not None and read_flag(chosen, "`bucket`", problems)
+    place = chosen.span.first if chosen is not None and bucket else None
+    return DataSection(source, sequence, fields.get("reset_after"), _read_split(fields, problems), fields.span, line, place)
 
 
 def _read_split(fields: Fields, problems: list[Diagnostic]) -> tuple[tuple[str, float], ...]:

@@ -253,6 +253,7 @@ class Data:
     split: tuple[tuple[str, float], ...] = (("train", 1.0),)  # train, valid, test
     vocabulary: tuple[str, ...] = ()  # text: the characters (or words, or bytes), in order of their ids
     stream: bool = False  # one long sequence
+    bucket: bool = False  # sequences of similar lengths share a batch
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ class Data:
     longest: Code  # the steps of a batch
     fewest: Code  # valid steps
     order: Code
+    bucket: Code  # the lengths that the order is sorted by; empty where it is not
+    starts: Code  # places in the order where a batch begins
     windows: bool
     back: bool
     examples: Code
@@ -102,12 +104,17 @@ def data(spec: Spec) -> Data:
         longest=fill(f"int(columns[{{name}}][places[rows]].max()){ahead}", name=length) if length else Code("T"),
         fewest=literal(horizon(spec) + 1),
         order=Code("np.arange(n)" if has_lanes(spec) else shuffled),
+        bucket=fill("columns[{name}][places[order]]", name=length) if spec.data.bucket else Code(""),
+        starts=Code(SHUFFLED_BATCHES if spec.data.bucket else "range(0, n, BATCH)"),
         windows=spec.train.truncation is not None,
         back=back(spec) > 0,
         examples=examples(spec),
         timed=literal([item.name for item in items(spec) if item.when == "step"]),
         counts=literal(counts) if counts and file and not spec.data.stream else Code(""),
     )
+
+
+SHUFFLED_BATCHES = 'generator(seed, "order", epoch, 1).permutation(-(-n // BATCH)) * BATCH'
 
 
 def _split(spec: Spec) -> Code:

@@ -18,14 +18,17 @@ import numpy as np
 from rnnspec.frontend.typed import Model, ParameterInfo, Spec
 from rnnspec.verify.compare import Distance, GradientMismatch, compare
 from rnnspec.verify.in_complex import ComplexStep
+from rnnspec.verify.padding import padded
 from rnnspec.verify.probe import Probe, longest_lag, probe
 from rnnspec.verify.reference import Array
 
-TOLERANCE = {"complex-step": 1e-11, "torch": 1e-11}
+TOLERANCE = {"complex-step": 1e-11, "torch": 1e-11, "more padding": 1e-12}
 FULL = 400
 """Parameters up to this many numbers are checked at every element, larger ones along directions and at samples."""
 DIRECTIONS = 2
 SAMPLES = 16
+PADDING = 3
+"""Steps that are appended to see that they change nothing."""
 
 
 class Script(Protocol):
@@ -96,11 +99,13 @@ def verify(
     B: int = 3,
     quick: bool = False,
     seed: int = 0,
+    padding: bool = False,
 ) -> Certificate:
     """Compare the gradients of a loaded script with each reference in `against`.
 
     `quick` compares each parameter along one random direction, in about a second at most for a million numbers.
-    T grows where the model looks further back.
+    T grows where the model looks further back.  `padding` also compares the script with itself on a batch with more padding,
+    without random masks; it needs sequences of different lengths.
     """
     steps = max(T, longest_lag(spec.model) + 2)
     at = probe(spec.model, seed, steps, B)
@@ -110,6 +115,8 @@ def verify(
     checks: list[Check] = []
     for reference in against:
         checks += _REFERENCES[reference](spec.model, at, drawn, got, quick)
+    if padding:
+        checks += _by_padding(script, spec.model, at)
     lengths = tuple(int(n) for n in at.batch["length"]) if spec.model.masked else ()
     return Certificate(
         spec.name, spec.digest, tuple(checks), steps, B, lengths, seed, bool(draws), _versions("torch" in against)
@@ -162,6 +169,15 @@ def _by_torch(model: Model, at: Probe, drawn: Drawn, got: Got, quick: bool) -> l
     loss, want = gradients_by_torch(model, at.params, at.batch, drawn)
     checks = [_value("torch", got[0], loss), *_names("torch", model, got)]
     return checks + [_measured("torch", "every element", n, got[1][n], want[n]) for n in want if n in got[1]]
+
+
+def _by_padding(script: Script, model: Model, at: Probe) -> list[Check]:
+    """Loss and gradients of the same batch with other numbers, and more steps, after the end of each sequence."""
+    want = script.loss_and_gradients(at.params, at.batch)
+    got = script.loss_and_gradients(at.params, padded(model, at.batch, PADDING))
+    method = f"{PADDING} more steps"
+    pairs = {"loss": (np.array(got[0]), np.array(want[0]))} | {name: (got[1][name], want[1][name]) for name in want[1]}
+    return [_measured("more padding", method, name, *pair) for name, pair in pairs.items()]
 
 
 _REFERENCES: dict[str, Callable[[Model, Probe, Drawn, Got, bool], list[Check]]] = {

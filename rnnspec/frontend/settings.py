@@ -85,6 +85,13 @@ SETTINGS: dict[str, dict[str, Row]] = {
             number("beta2", 0.99, FRACTION),
             number("decay", 0.0, NOT_NEGATIVE),
         ),
+        "adafactor": row(
+            "keeps mean squares of rows and columns only; moves at most `d` times the root mean square of a parameter",
+            number("lr", 0.01, POSITIVE),
+            number("beta2_decay", -0.8, Range(-1, 0, closed=True)),
+            number("eps", 1e-3, POSITIVE),
+            number("d", 1.0, POSITIVE),
+        ),
         "schedule_free_sgd": row(
             "gradient descent that averages where it goes and needs no schedule but a warm-up",
             LR,

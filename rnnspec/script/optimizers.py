@@ -25,6 +25,19 @@ class State:
     name: str
     meaning: str
     start: str = "np.zeros_like(p.trained)"
+    by_name: bool = False  # an array for each parameter, in a dict
+
+    @property
+    def lines(self) -> str:
+        """The lines that make it."""
+        made = f"self.{self.name} = {self.start}"
+        return f"# {self.meaning}\n{made}" if self.by_name else f"{made}  # {self.meaning}"
+
+    @property
+    def saved(self) -> str:
+        """Its entries in a dict of arrays."""
+        each = f'**{{f"{self.name}/{{name}}": array for name, array in self.{self.name}.items()}}'
+        return each if self.by_name else f'"{self.name}": self.{self.name}'
 
 
 @dataclass(frozen=True)
@@ -109,6 +122,9 @@ change += gradient
 """,
     "": "",
 }
+
+OF_MATRICES = "{{name: np.zeros_like(p.named[name]{}) for name in TRAINED if p.named[name].ndim == 2}}"
+OF_VECTORS = "{name: np.zeros_like(p.named[name]) for name in TRAINED if p.named[name].ndim < 2}"
 
 Z = State("z", "the point that moves; the weights lie between it and the average", "p.trained.copy()")
 TOTAL = State("total", "sum of the squared learning rates", "np.zeros(())")
@@ -297,6 +313,36 @@ m += gradient
             DECAY,
         ),
         (M,),
+    ),
+    "adafactor": Optimizer(
+        "Adafactor (Shazeer and Stern 2018): the mean squares of a matrix are those of its rows times those of its columns.",
+        (
+            """
+# the share of the new squares in the running means; how far a parameter moves, in units of its root mean square
+share, pace, tiny = step**{beta2_decay}, min(lr, step**-0.5), np.finfo(weights.dtype).eps
+for name in TRAINED:
+    part = g.named[name]
+    square = part * part
+    if name in rows:
+        rows[name] += share * (square.mean(1, keepdims=True) - rows[name])
+        columns[name] += share * (square.mean(0) - columns[name])
+        square = rows[name] * columns[name] / max(rows[name].mean(), tiny)
+    else:
+        v[name] += share * (square - v[name])
+        square = v[name]
+    part /= np.sqrt(np.maximum(square, tiny**2))
+    size = max({eps}, math.sqrt(np.mean(p.named[name] ** 2)))
+    part *= size * pace / max(1, math.sqrt(np.mean(part**2)) / {d})
+np.copyto(change, gradient)
+""",
+        ),
+        (
+            State(
+                "rows", "of each matrix, running means of the squared gradient over rows", OF_MATRICES.format("[:, :1]"), True
+            ),
+            State("columns", "... and over columns", OF_MATRICES.format("[0]"), True),
+            State("v", "of each vector, running mean of the squared gradient", OF_VECTORS, True),
+        ),
     ),
     "schedule_free_sgd": Optimizer(
         "Schedule-free gradient descent (Defazio et al. 2024): the average of where it goes is what it learns.",

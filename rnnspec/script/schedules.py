@@ -46,7 +46,7 @@ def schedule_lines(setting: Setting | None) -> Code:
     row, warmup = SCHEDULES[setting.name], dict(setting.arguments).get("warmup")
     counts = [f"done = step - 1{' - {warmup}' if warmup else ''}" if "done" in row else ""]
     counts += ["steps -= {warmup}" if "steps" in row and warmup else ""]
-    return fill(lines([WARMUP.strip() if warmup else "", *counts, row]), **dict(setting.arguments))
+    return fill(lines([WARMUP.strip() if warmup else "", *counts, row.strip("\n")]), **dict(setting.arguments))
 
 
 PLATEAU = """

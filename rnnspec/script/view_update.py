@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from rnnspec.frontend.typed import ParameterInfo, Setting, Spec
 from rnnspec.script.averages import average_lines, average_title
 from rnnspec.script.clips import clip_lines
 from rnnspec.script.code import Code, fill, lines, literal, prose
-from rnnspec.script.optimizers import OPTIMIZERS, optimizer_lines, title_of, used
+from rnnspec.script.optimizers import OPTIMIZERS, State, optimizer_lines, title_of, used
 from rnnspec.script.schedules import plateau_lines, schedule_lines
 
 
@@ -24,6 +25,7 @@ class Update:
     title: Code
     state: Code
     saved: Code
+    views: Code
     unpack: Code
     lines: Code
     lr_scale: Code
@@ -55,8 +57,9 @@ def update(spec: Spec) -> Update:
         penalty_tables=Code(", ".join(fill("spread({table}, 0.0, dtype)", table=table) for table in found.values() if table)),
         penalty_lines=_penalty_lines(found),
         title=prose(title_of(setting)),
-        state=lines(f"self.{kept.name} = {kept.start}  # {kept.meaning}" for kept in state),
-        saved=Code("{" + ", ".join(f'"{kept.name}": self.{kept.name}' for kept in state) + "}"),
+        state=lines(kept.lines for kept in state),
+        saved=_saved(state),
+        views=_views(f"{code}\n{moves}"),
         unpack=_unpack(setting, f"{code}\n{moves}"),
         lines=code,
         lr_scale=scaled if scales else Code(""),
@@ -70,6 +73,21 @@ def update(spec: Spec) -> Update:
         clip=clip_lines(spec.train.clip),
         max_norm=literal(limits) if limits else Code(""),
     )
+
+
+def _saved(state: tuple[State, ...]) -> Code:
+    """A dict of all that is kept; one entry a line where there are arrays by name."""
+    entries = [kept.saved for kept in state]
+    if any(kept.by_name for kept in state):
+        return lines(["{", *(f"    {entry}," for entry in entries), "}"])
+    return Code("{" + ", ".join(entries) + "}")
+
+
+def _views(code: str) -> Code:
+    """The line that gives names to the vectors that some lines use."""
+    vectors = {"weights": "p.trained", "gradient": "g.trained"}
+    names = [name for name in vectors if re.search(rf"\b{name}\b", re.sub(r"#.*", "", code))]
+    return Code(f"{', '.join(names)} = {', '.join(vectors[name] for name in names)}")
 
 
 def _unpack(setting: Setting, code: str) -> Code:

@@ -224,6 +224,9 @@ class Builder:
                 found.append(Read(known.name, known.shape, known.when))
             elif when == "sequence":
                 found.append(Last(known.name, known.shape))
+                if self.random.random() < 0.3:
+                    pool = self.random.choice(["mean_over_time", "max_over_time", "sum_over_time"])
+                    found.append(call(pool, Read(known.name, known.shape, "step")))
             else:
                 lag = known.sign * self.random.choice([0, 0, 0, 0, 1, 2])
                 found.append(Read(known.name, known.shape, "step", lag))

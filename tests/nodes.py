@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rnnspec.frontend.functions import FUNCTIONS
-from rnnspec.frontend.typed import Call, Expr, Number, Shape, latest
+from rnnspec.frontend.functions import FUNCTIONS, when_of
+from rnnspec.frontend.typed import Call, Expr, Number, Shape
 
 NUMBERS = frozenset(["dot", *(row.name for row in FUNCTIONS.values() if row.rule in ("number", "compared"))])
 
@@ -18,7 +18,7 @@ def call(function: str, *args: Expr | float, **options: object) -> Call:
     options = defaults | options
     nodes = tuple(Number(float(arg)) if isinstance(arg, (int, float)) else arg for arg in args)
     shape = _shape(function, [node.shape for node in nodes], options)
-    return Call(function, nodes, shape, latest(*(node.when for node in nodes)), tuple(options.items()))
+    return Call(function, nodes, shape, when_of(function, (node.when for node in nodes)), tuple(options.items()))
 
 
 def _shape(function: str, shapes: list[Shape], options: dict[str, object]) -> Shape:

@@ -427,6 +427,8 @@ def test_marked_lines(name: str) -> None:
         ({"metrics": "\n  - accuracy(y[t], y[t])"}, "E0607"),
         ({"metrics": "\n  - accuracy(x[t], target[t])"}, "E0610"),
         ({"metrics": "[accuracy(y[t], target[t])]"}, "E0001"),
+        ({"loss": "mean(square(mean_over_time(b_y)))"}, "E0404"),
+        ({"model": "|\n  h[t] = tanh(W_h @ h[t-1] + W_x @ x[t] + mean_over_time(h[t]))\n  y[t] = W_y @ h[t]"}, "E0401"),
         ({"dims": "{H: 0}"}, "E0602"),
         ({"states": "{h: K}"}, "E0201"),
         ({"params": "{W_y: {shape: [5, Q]}}"}, "E0201"),

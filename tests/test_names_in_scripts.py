@@ -46,7 +46,7 @@ def script_words() -> list[str]:
     names = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
     names |= {node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     names |= {node.arg for node in ast.walk(ast.parse(source)) if isinstance(node, ast.arg)}
-    return sorted({*names, *dir(builtins), *NUMPY_FUNCTIONS} - TAKEN)
+    return sorted({*names, *dir(builtins), *NUMPY_FUNCTIONS, "steps_1", "steps_2"} - TAKEN)
 
 
 def chain(words: list[str], dims: str = "") -> str:

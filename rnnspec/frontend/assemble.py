@@ -8,7 +8,7 @@ from itertools import count
 
 from rnnspec.diagnostics import Diagnostic
 from rnnspec.frontend.encodings import Item
-from rnnspec.frontend.functions import FUNCTIONS
+from rnnspec.frontend.functions import FUNCTIONS, when_of
 from rnnspec.frontend.scope import Draft
 from rnnspec.frontend.shape_rules import written
 from rnnspec.frontend.shapes import Shapes
@@ -43,7 +43,7 @@ class Assembler:
         shape = self.shapes.found[id(expr)].known
         assert shape is not None, f"no shape: {expr}"
         if isinstance(expr, Call):
-            return replace(expr, args=args, shape=shape, when=latest(*(arg.when for arg in args)))
+            return replace(expr, args=args, shape=shape, when=when_of(expr.function, (arg.when for arg in args)))
         if isinstance(expr, Read):
             return replace(expr, shape=shape, when=self.whens.get(expr.name, expr.when))
         if isinstance(expr, Parameter) and expr.name in self.dropped:

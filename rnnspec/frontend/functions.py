@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from rnnspec.frontend.typed import When, latest
 from rnnspec.frontend.values import ANY, COUNT, FRACTION, NOT_NEGATIVE, POSITIVE, Range
 
 Rule = Literal["same", "vector", "number", "dot", "outer", "concat", "chunk", "where", "compared"]
@@ -60,6 +61,7 @@ class Function:
     of_classes: bool = False  # what is compared with is a class
     applies: str = ""  # the function that a loss applies to the prediction itself
     ascending: bool = False  # a metric that is better the higher it is
+    over_time: bool = False  # reads its first value at all steps, and gives one for each sequence
     random: bool = False  # draws numbers in training: every call has a place of its own
     instead: str = ""  # what else may be meant, where the number of arguments is wrong
 
@@ -96,6 +98,11 @@ def _curves() -> Iterator[Function]:
     }
     for name, doc in documents.items():
         yield Function(name, ("x",), "same", doc)
+
+
+def _pools() -> Iterator[Function]:
+    for kind, doc in {"sum": "the sum", "mean": "the mean", "max": "the largest of each feature"}.items():
+        yield Function(f"{kind}_over_time", ("x",), "same", f"{doc} over the valid steps of each sequence", over_time=True)
 
 
 _SHARED = Option("shared", "shared", "what the random numbers are shared over", words=("time",))
@@ -154,6 +161,7 @@ _ROWS = (
     Function("norm2", ("x",), "number", "sqrt(sum(x * x)), the Euclidean norm; at 0 its gradient is 0"),
     Function("cumsum", ("v",), "vector", "the sums of the first 1, 2, ... features"),
     Function("stop_gradient", ("x",), "same", "x, as if it did not depend on any parameter"),
+    *_pools(),
     Function("dot", ("a", "b"), "dot", "the inner product of two vectors"),
     Function("outer", ("a", "b"), "outer", "the matrix of all products: [m], [n] -> [m, n]"),
     Function(
@@ -258,6 +266,11 @@ OF_BATCHES = ("length", "fresh", "seen", "begins")
 
 OF_CHECKPOINTS = ("step", "digest", "file", "allow_pickle")
 """What a file of parameters holds beside them, and how it is written."""
+
+
+def when_of(function: str, whens: Iterable[When]) -> When:
+    """How the result of a function or operator relates to time, from how its values do."""
+    return "sequence" if function in FUNCTIONS and FUNCTIONS[function].over_time else latest(*whens)
 
 
 def functions_of(part: Part) -> list[str]:

@@ -10,14 +10,14 @@ from typing import Literal
 from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
 from rnnspec.frontend import syntax
 from rnnspec.frontend.calls import CallReader
-from rnnspec.frontend.functions import FUNCTIONS, OPERATORS, RESERVED
+from rnnspec.frontend.functions import FUNCTIONS, OPERATORS, RESERVED, when_of
 from rnnspec.frontend.misuse import Symbol, defined_twice, is_condition, misused, not_a_number
 from rnnspec.frontend.parameters import Declarations
 from rnnspec.frontend.scope import MODEL, Definition, Draft, Place, Scope
 from rnnspec.frontend.sizes import Size
 from rnnspec.frontend.syntax import Node, RefNode
 from rnnspec.frontend.time import Index, read_index
-from rnnspec.frontend.typed import Call, Expr, Last, Mask, Number, Parameter, Read, latest
+from rnnspec.frontend.typed import Call, Expr, Last, Mask, Number, Parameter, Read
 
 MATRIX_NAME = re.compile(r"(.*\.)?[WUVRPE](_[A-Za-z0-9_]+|[0-9]*)\Z")
 VECTOR_NAME = re.compile(r"(.*\.)?(b|g|beta|gamma)(_[A-Za-z0-9_]+|[0-9]*)\Z")
@@ -178,8 +178,14 @@ class Names:
         arguments = self.calls.read(node, scope, place, outermost)
         if arguments is None:
             return None
-        args = [self.value(arg, scope, place) for arg in arguments.values]
+        over_time = arguments.function.over_time
+        inside: Place = "step" if over_time and place in ("sequence", "start") else place
+        args = [self.value(arg, scope, inside) for arg in arguments.values]
         nodes = list(arguments.values)
+        if over_time and args[0] is not None and args[0].when != "step":
+            message = f"`{node.name}` needs a value that changes with time"
+            self.problems.append(scope.problem("E0404", message, nodes[0].span))
+            return None
         if node.name == "where":
             self._refuse_conditions(args[1:], nodes[1:], scope)
             args[:1] = self._conditions(args[:1], nodes[:1], "the first argument of `where` must be a condition", scope)
@@ -353,4 +359,4 @@ def made(function: str, args: list[Expr | None], span: Span, options: tuple[tupl
     values = tuple(arg for arg in args if arg is not None)
     if len(values) < len(args):
         return None
-    return Call(function, values, (), latest(*(value.when for value in values)), options, span)
+    return Call(function, values, (), when_of(function, (value.when for value in values)), options, span)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rnnspec.diagnostics import Diagnostic, Label
+from rnnspec.frontend.functions import FUNCTIONS, when_of
 from rnnspec.frontend.scope import Draft, Scope
 from rnnspec.frontend.shape_rules import written
 from rnnspec.frontend.syntax import Binary, Node, NumberNode, RefNode, Unary
-from rnnspec.frontend.typed import Expr, Last, Read, When, latest, walk
+from rnnspec.frontend.typed import Call, Expr, Last, Read, When, walk
 from rnnspec.ir.order import components
 
 MAX_LAG = 64
@@ -68,7 +69,9 @@ def _whole(node: Node) -> int | None:
 
 # ------------------------------------------------------------------ dependencies
 
-Kind = Literal["same step", "earlier", "later", "last", "untimed"]
+Kind = Literal["same step", "earlier", "later", "last", "all steps", "untimed"]
+OUTSIDE: tuple[Kind, ...] = ("last", "all steps", "untimed")
+"""What can only be read when the loop of a variable is over."""
 
 INDICES: dict[Kind, str] = {"last": "[T]", "untimed": ""}
 
@@ -101,11 +104,12 @@ class Dependencies:
         self.component, self.members = components(self.edges, lambda name: [edge.name for edge in self.edges[name]])
 
     def _edges(self, reader: str, draft: Draft) -> Iterable[Edge]:
+        whole = {id(node) for call in walk(draft.expr) if is_over_time(call) for node in walk(call)}
         for node in walk(draft.expr):
             if not isinstance(node, Read | Last) or node.name not in self.equations:
                 continue
             kind = _kind(node)
-            yield Edge(reader, node.name, kind, node, draft.scope)
+            yield Edge(reader, node.name, "all steps" if id(node) in whole else kind, node, draft.scope)
             if kind in ("earlier", "later"):
                 for start in self.starts.get(node.name, []):
                     yield from self._edges(reader, start)
@@ -114,6 +118,11 @@ class Dependencies:
         """The edges within one component."""
         where = self.component[members[0]]
         return [edge for name in members for edge in self.edges[name] if self.component[edge.name] == where]
+
+
+def is_over_time(node: Expr) -> bool:
+    """Whether a node gives one value for each sequence, from all steps of it."""
+    return isinstance(node, Call) and node.function in FUNCTIONS and FUNCTIONS[node.function].over_time
 
 
 def _kind(node: Read | Last) -> Kind:
@@ -147,7 +156,7 @@ def check_time(dependencies: Dependencies) -> list[Diagnostic]:
 
 def _outside(edges: Sequence[Edge]) -> bool:
     """Whether a component contains a step out of its own loop, which no loop can serve."""
-    return any(edge.kind in ("last", "untimed") for edge in edges)
+    return any(edge.kind in OUTSIDE for edge in edges)
 
 
 def _cycle(edges: Sequence[Edge], kinds: tuple[Kind, ...] | None) -> list[Edge]:
@@ -156,7 +165,7 @@ def _cycle(edges: Sequence[Edge], kinds: tuple[Kind, ...] | None) -> list[Edge]:
     following: dict[str, list[Edge]] = {}
     for edge in usable:
         following.setdefault(edge.reader, []).append(edge)
-    firsts = [edge for edge in usable if kinds or edge.kind in ("last", "untimed")]
+    firsts = [edge for edge in usable if kinds or edge.kind in OUTSIDE]
     for first in firsts:
         chain = _path(following, first)
         if chain:
@@ -215,9 +224,6 @@ def relations(dependencies: Dependencies) -> dict[str, When]:
 
 
 def _untimed(expr: Expr, whens: Mapping[str, When]) -> When:
-    return latest(*(whens.get(node.name, node.when) if isinstance(node, Read) else leaf(node) for node in walk(expr)))
-
-
-def leaf(node: Expr) -> When:
-    """The relation to time of a node without its arguments."""
-    return node.when if not node.args else "fixed"
+    if isinstance(expr, Call):
+        return when_of(expr.function, (_untimed(arg, whens) for arg in expr.args))
+    return whens.get(expr.name, expr.when) if isinstance(expr, Read) else expr.when

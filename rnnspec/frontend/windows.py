@@ -7,10 +7,20 @@ from collections.abc import Iterable, Iterator
 from rnnspec.diagnostics import Diagnostic, Span, problem
 from rnnspec.frontend.scope import Draft
 from rnnspec.frontend.shape_rules import written
-from rnnspec.frontend.typed import Last, Read, walk
+from rnnspec.frontend.time import is_over_time
+from rnnspec.frontend.typed import Expr, Last, Read, walk
 
 WHY = "with truncation a window is trained before the steps behind it are read"
 REMEDY = "remove `truncation:`, or cut the data by `sequence:`"
+
+
+def _looks_ahead(node: Expr) -> str:
+    """What a node reads that a window may not have; empty if there is nothing."""
+    if is_over_time(node):
+        return "all steps"
+    if isinstance(node, Last):
+        return "the last step"
+    return "a later step" if isinstance(node, Read) and node.lag < 0 else ""
 
 
 def check_windows(drafts: Iterable[Draft], loss: Draft, truncation: Span) -> Iterator[Diagnostic]:
@@ -18,9 +28,8 @@ def check_windows(drafts: Iterable[Draft], loss: Draft, truncation: Span) -> Ite
     others = [(truncation, "trained in windows")]
     for draft in (*drafts, loss):
         for node in walk(draft.expr):
-            looks_ahead = isinstance(node, Read) and node.lag < 0
-            if looks_ahead or isinstance(node, Last):
-                what = "a later step" if looks_ahead else "the last step"
+            what = _looks_ahead(node)
+            if what:
                 message = f"{what} cannot be read in a window of a sequence"
                 span = draft.scope.shown(written(node))
                 yield problem("E0410", message, span, help=REMEDY, note=WHY, others=others)

@@ -299,6 +299,30 @@ def weighted_mean(low: Operands, terms: int, weight: int) -> int:
     return graph.emit("div", *low.together(terms, mean))
 
 
+def sum_over_time(low: Operands, value: int) -> int:
+    """The sum over the valid steps of each sequence."""
+    value = low.at_time(value, "step")
+    masked = low.graph[low.mask].op == "mask"
+    return low.graph.emit("time_sum", low.graph.emit("mul", value, low.spread(low.mask, value)) if masked else value)
+
+
+def mean_over_time(low: Operands, value: int) -> int:
+    """The sum over the valid steps, divided by their number."""
+    steps = low.graph.emit("time_sum", low.at_time(low.mask, "step"), name="count")
+    return low.graph.emit("div", *low.matched(sum_over_time(low, value), steps))
+
+
+def max_over_time(low: Operands, value: int) -> int:
+    """The largest so far, at the last valid step; before the first one stands something smaller than anything."""
+    graph, value = low.graph, low.at_time(value, "step")
+    shape, best = graph[value].shape, graph.promise()
+    start = low.as_shape(low.at_time(graph.constant(-1e30), "sequence"), shape)
+    before = graph.shift(best, 1, shape, [start], f"{graph.hint}_before")
+    largest = graph.storable(graph.emit("maximum", value, before, name=f"{graph.hint}_so_far"))
+    graph.keep_promise(best, largest)
+    return graph.emit("last", largest)
+
+
 def mse(low: Operands, call: typed.Call) -> int:
     """The mean over features of the squared difference."""
     difference = low.graph.emit("sub", *low.matched(*low.arguments(call)), name="difference")
@@ -375,6 +399,9 @@ FUNCTIONS: dict[str, Rule] = {
     "chunk": chunk,
     "sum": lambda low, call: total(low, low.expression(call.args[0])),
     "mean": lambda low, call: mean_of(low, low.expression(call.args[0])),
+    "sum_over_time": lambda low, call: sum_over_time(low, low.expression(call.args[0])),
+    "mean_over_time": lambda low, call: mean_over_time(low, low.expression(call.args[0])),
+    "max_over_time": lambda low, call: max_over_time(low, low.expression(call.args[0])),
     "dot": dot,
     "outer": outer,
     "dropout": dropout,

@@ -221,6 +221,7 @@ VJPS: dict[str, Rule] = {
     "matmul": d_matmul,
     "outer": d_outer,
     "lookup": lambda g, y, dy: [(y.args[0], g.emit("lookup_sum", dy, y.args[1], attr=g[y.args[0]].shape[1]))],
+    "time_sum": lambda g, y, dy: [(y.args[0], g.emit("expand", dy, attr="step"))],
     "last": lambda g, y, dy: [(y.args[0], g.emit("at_last", dy))],
     "cross_entropy": d_cross_entropy,
     "mean_loss": lambda g, y, dy: [(y.args[0], y.args[1])],

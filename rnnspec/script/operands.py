@@ -70,8 +70,9 @@ class Operands:
 
     def _buffer_names(self) -> dict[int, str]:
         """Attributes of w: data under their own names, then one for each buffer."""
-        names = data_attributes(self.program, WORKSPACE)
-        taken = set(names.values()) | {f"{n}_all" for n in names.values()} | WORKSPACE
+        own = WORKSPACE | {f"steps_{k}" for k, _ in enumerate(self.program.blocks, 1)}  # of the loops
+        names = data_attributes(self.program, own)
+        taken = set(names.values()) | {f"{n}_all" for n in names.values()} | own
         for item, buffer in self.placement.buffers.items():
             if item not in names:
                 names[item] = identifier(buffer.name, taken)

@@ -144,7 +144,7 @@ class TextbookPrinter:
     def _block(self, block: Block, prefix: str) -> list[str]:
         self.steps.at = "t" if block.kind == "loop" else ""
         head = self._starts(block)
-        head += [f"{self.names[i]} = 0" for i in block.ids if self._grows(i) and i not in self.gradients]
+        head += [f"{self.steps.target(i)} = 0" for i in block.ids if self._grows(i) and i not in self.gradients]
         lines: list[str] = []
         origin = None
         for item in block.ids:
@@ -174,7 +174,7 @@ class TextbookPrinter:
         if value.id in self.gradients:
             return f"g.{self.gradients[value.id]} += {expression}"
         if self._grows(value.id):
-            return f"{self.names[value.id]} += {expression}"
+            return f"{self.steps.target(value.id)} += {expression}"
         return f"{self.steps.target(value.id)} = {expression}"
 
     def _starts(self, block: Block) -> list[str]:

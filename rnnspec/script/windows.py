@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from rnnspec.frontend.typed import Call, Last, Model, Read, Spec, walk
+from rnnspec.frontend.typed import Call, Expr, Last, Model, Read, Spec, walk
 
 
 def carries(spec: Spec) -> bool:
@@ -47,5 +47,10 @@ def text_scores(spec: Spec) -> str:
 
 def looks_ahead(model: Model) -> bool:
     """Whether some step depends on later ones."""
-    reads = [node for equation in model.equations for node in walk(equation.expr)]
-    return any(isinstance(node, Last) or (isinstance(node, Read) and node.lag < 0) for node in reads)
+    nodes = [node for equation in model.equations for node in walk(equation.expr)]
+    return any(isinstance(node, Last) or (isinstance(node, Read) and node.lag < 0) or over_time(node) for node in nodes)
+
+
+def over_time(node: Expr) -> bool:
+    """Whether a node gives one value for each sequence, from all steps of it."""
+    return node.when == "sequence" and any(arg.when == "step" for arg in node.args)

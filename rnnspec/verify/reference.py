@@ -146,6 +146,8 @@ class Run:
     def _call(self, node: Call, step: int) -> Array:
         if node.function in DRAWN:
             return self._with_drawn(node, step)
+        if node.function.endswith("_over_time"):
+            return self._over_time(node)
         if node.function == "pow":
             base, exponent = node.args
             assert isinstance(exponent, Number)
@@ -172,6 +174,17 @@ class Run:
         steps = range(self.seen + 1, self.last_step + 1)
         count = sum((t <= self.length).sum() for t in steps)
         return [(t, (t <= self.length) / count) for t in steps]
+
+    def _over_time(self, node: Call) -> Array:
+        """A sum, mean or maximum over the valid steps of each sequence."""
+        found = self.value(node.args[0], 1)
+        for step in range(2, self.last_step + 1):
+            new = self.value(node.args[0], step)
+            more = self.functions["maximum"](found, new) if node.function == "max_over_time" else found + new
+            found = self._choose(step <= self.length, more, found)
+        if node.function != "mean_over_time":
+            return found
+        return self.functions["div"](*_aligned([found, self.array(self.length.astype(np.float64))]))
 
     def _with_drawn(self, node: Call, step: int) -> Array:
         """A function of its values and of what was drawn for its place."""

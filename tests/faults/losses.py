@@ -15,9 +15,9 @@ from rnnspec.ir.program import Value
 from rnnspec.passes import functions
 from rnnspec.passes.functions import FUNCTIONS
 from rnnspec.passes.operands import Operands
-from rnnspec.passes.vjps import VJPS, Contributions
+from rnnspec.passes.vjps import VJPS, Contributions, d_chosen
 from rnnspec.script.metrics import EACH_FEATURE, EACH_STEP, FORMULAS
-from tests import test_losses, test_metrics
+from tests import test_losses, test_metrics, test_pooling
 from tests.faults.planting import Check, Fault, attribute, instead, row, text
 
 
@@ -60,11 +60,6 @@ def swapped(right: Any) -> Any:
     )
 
 
-def nothing(g: Graph, y: Value, dy: int) -> Contributions:
-    """As if it were a constant."""
-    return []
-
-
 def first_only(right: Any) -> Any:
     """Every class is kept."""
     return lambda low, name, row, target: right(low, name, (1.0,) * len(row) if name == "kept" else row, target)
@@ -86,8 +81,36 @@ METRICS = [
     Fault("hits without a look at the class", row(EACH_FEATURE, "hits", text("& (", "| (")), [measured]),
     Fault("one more than k", row(EACH_STEP, "top_k", text("< k", "<= k")), [measured]),
 ]
+
+
+def nothing(g: Graph, y: Value, dy: int) -> Contributions:
+    """As if it were a constant."""
+    return []
+
+
+def pooled(name: str) -> list[Check]:
+    """A value over time against torch's."""
+
+    def check() -> None:
+        with TemporaryDirectory() as folder:
+            test_pooling.pooling_equals_torch(name, True, 1, Path(folder))
+
+    return [check]
+
+
+def every_step(low: Operands, value: int) -> int:
+    """Steps after the end of a sequence count."""
+    return low.graph.emit("time_sum", low.at_time(value, "step"))
+
+
+POOLS = [
+    Fault("padding is summed", attribute(functions, "sum_over_time", instead(every_step)), pooled("mean")),
+    Fault("a sum over time without gradient", row(VJPS, "time_sum", instead(nothing)), pooled("sum")),
+    Fault("the largest of the last steps", row(VJPS, "maximum", instead(d_chosen("less"))), pooled("max")),
+]
 FAULTS = [
     *METRICS,
+    *POOLS,
     Fault(
         "weights are not in the mean",
         attribute(functions, "weighted_mean", instead(plain_mean)),

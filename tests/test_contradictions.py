@@ -19,6 +19,7 @@ SCHEDULE_FREE = "schedule_free_sgd(lr=0.1)"
         ("", {"stop": "patience(2, on='valid.los')"}, None, "there is no `valid.los` to watch", "patience"),
         ("", {"schedule": "constant(warmup=100)"}, None, "`warmup` is not before the end of the run", "constant"),
         ("", {"average": "polyak(start=100)"}, None, "`start` is not before the end of the run", "polyak"),
+        ("", {"schedule": "cosine(final=0.5)"}, None, "`final` is above the learning rate of the optimizer", "cosine"),
         (
             "",
             {"optimizer": SCHEDULE_FREE, "average": "ema(0.9)"},

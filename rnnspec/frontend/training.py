@@ -12,6 +12,7 @@ def check_training(train: Train, model: Model, split: tuple[tuple[str, float], .
     """Report what does not go together."""
     problems += _watched(train, model, dict(split))
     problems += _after_the_end(train)
+    problems += _above_the_rate(train)
     problems += _schedule_free(train, model)
 
 
@@ -36,6 +37,14 @@ def _after_the_end(train: Train) -> Iterator[Diagnostic]:
         begin = dict(setting.arguments).get(first) if setting else None
         if setting is not None and isinstance(begin, int) and train.steps is not None and begin >= train.steps:
             yield _contradiction(f"`{first}` is not before the end of the run", setting, note=f"it has {train.steps} steps")
+
+
+def _above_the_rate(train: Train) -> Iterator[Diagnostic]:
+    """Schedules lead down: the rise is the warm-up."""
+    final, lr = dict(train.schedule.arguments).get("final") if train.schedule else None, train.optimizer["lr"]
+    if train.schedule is not None and isinstance(final, float) and isinstance(lr, float) and final > lr:
+        note = f"the learning rate is {lr:g}; a schedule leads down from there"
+        yield _contradiction("`final` is above the learning rate of the optimizer", train.schedule, note=note)
 
 
 def _schedule_free(train: Train, model: Model) -> Iterator[Diagnostic]:

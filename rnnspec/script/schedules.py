@@ -50,20 +50,25 @@ def schedule_lines(setting: Setting | None) -> Code:
 
 
 PLATEAU = """
-factor, best, waited, rest = state
+factor, best, waited = state
 if loss < best * (1 - {threshold}):
-    best, waited = loss, 0
+    best, waited = loss, min(waited + 1, 0)
 else:
     waited += 1
-if rest > 0:  # right after it was lowered
-    rest, waited = rest - 1, 0
 if waited > {patience}:
-    factor, waited, rest = max(factor * {factor}, {final} / LR), 0, {cooldown}
-state[:] = factor, best, waited, rest
+    factor, waited = max(factor * {factor}, {final} / LR), {first}
+state[:] = factor, best, waited
 """
-"""What a validation does to the factor of the learning rate, to the best loss, and to two counts of validations."""
+"""What a validation does to the factor of the learning rate, the best loss, and the count of validations that were no better.
+
+The count begins below 0 after a change, so that some validations are not counted.
+"""
 
 
 def plateau_lines(setting: Setting | None) -> Code:
     """The lines that follow a validation; none for a schedule that depends on the steps alone."""
-    return fill(PLATEAU, **dict(setting.arguments)) if setting and setting.name == "plateau" else Code("")
+    if setting is None or setting.name != "plateau":
+        return Code("")
+    cooldown = setting["cooldown"]
+    assert isinstance(cooldown, int)
+    return fill(PLATEAU, first=-cooldown, **dict(setting.arguments))

@@ -81,7 +81,7 @@ def _curves() -> Iterator[Function]:
         "sigmoid": "1 / (1 + exp(-x))",
         "relu": "x where it is positive, else 0",
         "softplus": "log(1 + exp(x)), a smooth relu",
-        "log_sigmoid": "log(sigmoid(x)), for any x",
+        "log_sigmoid": "log(sigmoid(x)), also where sigmoid(x) is too small for a number",
         "silu": "x * sigmoid(x), also called swish",
         "gelu": "x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))",
         "selu": "1.0507 * elu(x, 1.6733): keeps mean 0 and variance 1 from layer to layer",
@@ -131,7 +131,7 @@ _ROWS = (
     Function("leaky_relu", ("x",), "same", "x where it is positive, else negative_slope * x", options=(_SLOPE,)),
     Function("clamp", ("x",), "same", "x, but at least low and at most high; beyond them without gradient", options=_BOUNDS),
     Function("softmax", ("v",), "vector", "positive numbers that add up to 1, in proportion to exp(v)"),
-    Function("log_softmax", ("v",), "vector", "log(softmax(v)), for any v"),
+    Function("log_softmax", ("v",), "vector", "log(softmax(v)), also where softmax(v) is too small for a number"),
     Function(
         "layer_norm", ("v", "g", "b"), "vector", "v with mean 0 and variance 1 over its features, times g, plus b",
         optional=2, options=(_EPS,),

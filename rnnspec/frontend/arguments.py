@@ -85,7 +85,7 @@ def choice(name: str, default: str, *others: str) -> Argument:
     return Argument(name, lambda node, what, problems: read_choice(node, what, problems, options), default)
 
 
-def path(name: str, *words: str) -> Argument:
+def path(name: str, *words: str, default: object = REQUIRED) -> Argument:
     """An argument that is a file name in quotes, a `Path`, or one of some words without quotes."""
 
     def read(node: Node, what: str, problems: list[Diagnostic]) -> str | Path | None:
@@ -94,7 +94,7 @@ def path(name: str, *words: str) -> Argument:
         file = read_text(node, what, problems)
         return None if file is None else Path(file)
 
-    return Argument(name, read)
+    return Argument(name, read, default)
 
 
 def paths(name: str, *words: str) -> Argument:

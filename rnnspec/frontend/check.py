@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rnnspec.diagnostics import Diagnostic, Source, Span, SpecError, problem
@@ -18,6 +18,7 @@ from rnnspec.frontend.schema import Fields, read_section, read_spec
 from rnnspec.frontend.sections import (
     DataSection,
     check_sample,
+    hold_out,
     read_data,
     read_dims,
     read_monitor,
@@ -111,6 +112,7 @@ class _Checker:
 
         offer = self._offer(data.source, data.source_span, sizes)
         items = self._items(sections, tree, offer, sizes)
+        data = replace(data, split=hold_out(data, offer.count, offer.held_out, self.problems))
         check_sample(sections, monitor, offer.vocabulary, self.problems)
         self._check_stream(data, offer, train)
         reset = read_reset(data.reset_after, offer, items, self.problems) if data.reset_after else None
@@ -137,8 +139,20 @@ class _Checker:
         self._stop_at_errors()
 
         encodings = tuple(Encoding(item.name, item.call, item.flat) for item in items)
+        assert data.source is not None
         whole_data = Data(
-            data.source, encodings, data.sequence, reset, data.split, offer.vocabulary, offer.stream, data.bucket is not None
+            source=data.source,
+            encodings=encodings,
+            sequence=data.sequence,
+            reset_after=reset,
+            split=data.split,
+            vocabulary=offer.vocabulary,
+            stream=offer.stream,
+            bucket=data.bucket is not None,
+            files=offer.files,
+            labels=offer.labels,
+            count=offer.count,
+            held_out=offer.held_out,
         )
         return Spec(name, self.path, self._digest(), typed, whole_data, train, monitor)
 

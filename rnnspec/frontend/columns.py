@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rnnspec.diagnostics import Diagnostic
-from rnnspec.frontend import source_files, source_tasks, texts
+from rnnspec.frontend import series, source_files, source_tasks, texts
 from rnnspec.frontend.offers import Offer, Unusable
 from rnnspec.frontend.typed import Setting
 
@@ -13,6 +13,8 @@ SOURCES: dict[str, Callable[[Setting], Offer]] = {
     "text": texts.text,
     "csv": source_files.table,
     "npz": source_files.archive,
+    "ts": series.series,
+    "digits": source_files.digits,
     "adding": source_tasks.adding,
     "copy_task": source_tasks.copy_task,
     "recall": source_tasks.recall,

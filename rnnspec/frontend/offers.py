@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from rnnspec.diagnostics import Diagnostic, problem
-from rnnspec.frontend.typed import Setting
+from rnnspec.frontend.typed import PackageFile, Setting
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class Offer:
     columns: Mapping[str, Column]
     stream: bool = False
     vocabulary: tuple[str, ...] = ()
+    files: tuple[Path | PackageFile, ...] = ()
+    labels: tuple[str, ...] = ()  # of classes, in order of their ids
+    count: int = 0  # sequences, where some are held out
+    held_out: int = 0  # the last sequences are the part `test`
 
 
 class Unusable(Exception):

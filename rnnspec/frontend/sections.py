@@ -110,6 +110,17 @@ def _read_split(fields: Fields, problems: list[Diagnostic]) -> tuple[tuple[str, 
     return tuple((name, known[name]) for name in KEYS["data.split"] if known.get(name))
 
 
+def hold_out(data: DataSection, count: int, held_out: int, problems: list[Diagnostic]) -> tuple[tuple[str, float], ...]:
+    """The shares of all sequences where the last ones come from a file of their own: those are the part `test`."""
+    if not held_out:
+        return data.split
+    if "test" in dict(data.split):
+        help = "leave `test` out of `split`: it is for the other sequences"
+        problems.append(problem("E0606", "the part `test` has a file of its own", data.span, help=help))
+    rest = 1 - held_out / count
+    return (*((name, share * rest) for name, share in data.split), ("test", held_out / count))
+
+
 # ------------------------------------------------------------------ train
 
 

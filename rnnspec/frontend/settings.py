@@ -212,8 +212,9 @@ SETTINGS: dict[str, dict[str, Row]] = {
             whole("most", None, Range(2, 1_000_000, closed=True)),
         ),
         "csv": row(
-            "a stream of numbers, one column each; `zscore` gives the training part mean 0, deviation 1",
-            path("path"),
+            "a stream of numbers, one column each; `zscore` gives the training part mean 0, deviation 1; `sunspots` and `co2` "
+            "come with statsmodels, `sf_temps` and `seattle_temps` with vega_datasets",
+            path("path", "sunspots", "co2", "sf_temps", "seattle_temps"),
             columns("columns"),
             NORMALIZE,
         ),
@@ -222,6 +223,13 @@ SETTINGS: dict[str, dict[str, Row]] = {
             path("path"),
             columns("arrays"),
         ),
+        "ts": row(
+            "labelled series of the UCR/UEA archive: columns `x`, `length` and `label` (or `y`, a number); `test` is a file of "
+            "its own for that part; `japanese_vowels` and `basic_motions` come with aeon",
+            path("path", "japanese_vowels", "basic_motions"),
+            path("test", default=None),
+        ),
+        "digits": row("pictures of digits, row by row, from scikit-learn: columns `x` (8 steps of 8 numbers) and `label`"),
         "adding": row(
             "add the two marked numbers: columns `x` (two numbers per step) and `y` (one per sequence)",
             whole("length", allowed=Range(2, 1_000_000)),

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from rnnspec.diagnostics import SpecError, suggest
 from rnnspec.frontend.offers import Column, Offer, Unusable
-from rnnspec.frontend.typed import Setting
+from rnnspec.frontend.packages import PACKAGED, located
+from rnnspec.frontend.typed import PackageFile, Setting, Word
 
 BROKEN = (
     *(OSError, ValueError, EOFError, RuntimeError, OverflowError, MemoryError),
@@ -26,17 +27,32 @@ BROKEN = (
 """What reading a damaged archive may raise."""
 
 
+def files_of(source: Setting) -> tuple[Path | PackageFile, ...]:
+    """The files that a source names, by their paths or by the word for them."""
+    given = [value for name, value in source.arguments if name in ("path", "test") and value is not None]
+    if isinstance(given[0], Word):
+        if len(given) > 1:
+            raise Unusable(f"`{given[0]}` has a part to test on already", "remove `test`")
+        return tuple(PACKAGED[given[0]])
+    return tuple(cast("list[Path]", given))
+
+
+def found(file: Path | PackageFile) -> Path:
+    """Where a file is; Unusable if it is not there."""
+    return existing(file) if isinstance(file, Path) else located(file)
+
+
 def _file(source: Setting) -> Path:
-    return existing(cast(Path, source["path"]))
+    return found(files_of(source)[0])
 
 
 def existing(path: Path) -> Path:
     """A file that is there; Unusable if it is not."""
     try:
-        found = "\0" not in str(path) and path.is_file()
+        there = "\0" not in str(path) and path.is_file()
     except OSError as error:  # such as a name that is too long
         raise Unusable(f"the data file `{path.name[:40]}` cannot be read", error.strerror) from None
-    if not found:
+    if not there:
         note = "the names of data files are relative to the folder of the spec"
         raise Unusable(f"the data file `{path.name}` does not exist", note)
     return path
@@ -58,7 +74,7 @@ def table(source: Setting) -> Offer:
         raise Unusable(f"the table `{path.name}` cannot be read", str(error)) from None
     if steps < 2:
         raise Unusable(f"the table `{path.name}` has fewer than two rows")
-    return Offer({name: Column((), False) for name in names}, stream=True)
+    return Offer({name: Column((), False) for name in names}, stream=True, files=files_of(source))
 
 
 def _check_row(row: Mapping[str, str | None], names: tuple[str, ...], file: str, line: int) -> bool:
@@ -98,7 +114,7 @@ def archive(source: Setting) -> Offer:
         (few, first), (many, second) = sorted(lengths.items())[:2]
         message = f"the arrays of `{path.name}` have different numbers of sequences"
         raise Unusable(message, f"`{first}` has {few}, `{second}` has {many}")
-    return Offer(columns)
+    return Offer(columns, files=files_of(source))
 
 
 def array_of(path: Path, name: str) -> NDArray[Any]:
@@ -137,3 +153,10 @@ def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic
 
 def _not_an_archive(path: Path, error: Exception) -> Unusable:
     return Unusable(f"`{path.name}` is not an archive of NumPy arrays, or it is damaged", str(error))
+
+
+def digits(source: Setting) -> Offer:
+    """Pictures of 8 rows with 8 pixels each, and what they show."""
+    (file,) = PACKAGED["digits"]
+    located(file)
+    return Offer({"x": Column((8, 8), False), "label": Column((), True, 10)}, files=(file,))

@@ -46,7 +46,7 @@ def text(source: Setting) -> Offer:
         steps, vocabulary = tokens.total(), _vocabulary(tokens, most)
     if steps < 2:
         raise Unusable(f"the text has fewer than two {name}s")
-    return Offer({"ids": Column((), True, len(vocabulary))}, stream=True, vocabulary=tuple(vocabulary))
+    return Offer({"ids": Column((), True, len(vocabulary))}, stream=True, vocabulary=tuple(vocabulary), files=_files(source))
 
 
 def _vocabulary(tokens: Counter[str], most: int | None) -> list[str]:
@@ -57,9 +57,14 @@ def _vocabulary(tokens: Counter[str], most: int | None) -> list[str]:
     return sorted({*kept, OTHER})
 
 
+def _files(source: Setting) -> tuple[Path, ...]:
+    """The files of a text; none where it comes with Python."""
+    return () if isinstance(source["path"], Word) else cast("tuple[Path, ...]", source["path"])
+
+
 def _size(source: Setting) -> int:
     """How many bytes there are; no file is read."""
-    sizes = {path.name: existing(path).stat().st_size for path in cast("tuple[Path, ...]", source["path"])}
+    sizes = {path.name: existing(path).stat().st_size for path in _files(source)}
     for name, size in sizes.items():
         if size == 0:
             raise Unusable(f"the text `{name}` is empty")
@@ -71,7 +76,7 @@ def _documents(source: Setting) -> Iterator[str]:
     if isinstance(source["path"], Word):
         yield python_docs()
         return
-    for path in cast("tuple[Path, ...]", source["path"]):
+    for path in _files(source):
         try:
             if existing(path).stat().st_size > MAX_TEXT:
                 note = 'with `unit="byte"` a text of any size stays in its file'

@@ -167,6 +167,15 @@ class Word(str):
 
 
 @dataclass(frozen=True)
+class PackageFile:
+    """A file that comes with a package; `install` is what pip calls that."""
+
+    package: str
+    install: str
+    name: str  # from the folder of the package
+
+
+@dataclass(frozen=True)
 class Setting:
     """A resolved call such as `adam(lr=1e-3)`: every argument of its row in the settings table, defaults filled in."""
 
@@ -254,6 +263,10 @@ class Data:
     vocabulary: tuple[str, ...] = ()  # text: the characters (or words, or bytes), in order of their ids
     stream: bool = False  # one long sequence
     bucket: bool = False  # sequences of similar lengths share a batch
+    files: tuple[Path | PackageFile, ...] = ()
+    labels: tuple[str, ...] = ()  # of classes, in order of their ids, where files call them by names
+    count: int = 0  # sequences, where that must be known: ...
+    held_out: int = 0  # ... the last ones, from a file of their own, are the part `test`
 
 
 @dataclass(frozen=True)

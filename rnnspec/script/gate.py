@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import ast
 
-IMPORTS = frozenset({"argparse", "csv", "hashlib", "json", "math", "numpy", "os", "re", "signal", "sys", "time"})
-FROM_IMPORTS = {"functools": {"lru_cache"}, "pathlib": {"Path"}, "pydoc_data.topics": {"topics"}}
+IMPORTS = frozenset({"argparse", "csv", "gzip", "hashlib", "json", "math", "numpy", "os", "re", "signal", "sys", "time"})
+FROM_IMPORTS = {
+    "functools": {"lru_cache"},
+    "importlib.util": {"find_spec"},
+    "pathlib": {"Path"},
+    "pydoc_data.topics": {"topics"},
+}
 """What may be imported from a module; from NumPy everything but what is forbidden below."""
 
 MEMBERS = {
@@ -16,6 +21,7 @@ MEMBERS = {
     "sys": {"exit", "stderr"},
     "signal": {"signal", "SIGINT", "SIGTERM", "SIG_DFL"},
     "csv": {"DictReader"},
+    "gzip": {"open"},
     "re": {"findall"},
     "json": {"dumps"},
     "hashlib": {"sha256"},

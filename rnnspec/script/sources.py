@@ -1,7 +1,7 @@
 """Where data comes from: each source of the language is a template of its name in `templates/sources`.
 
-A template gets the arguments of its source and the vocabulary of a text, and defines `source()`, which gives a dict from
-column to array: (step, ...) of a stream, or (sequence, ...).
+A template gets the arguments of its source, its files, and the vocabulary of a text or the labels of classes.  It defines
+`source()`, which gives a dict from column to array: (step, ...) of a stream, or (sequence, ...).
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from rnnspec.frontend.typed import Spec
-from rnnspec.script.code import Code, literal
+from rnnspec.frontend.typed import PackageFile, Spec
+from rnnspec.script.code import Code, fill, literal
 from rnnspec.script.templates import environment
 
-MODULES = ("csv", "re")
+MODULES = ("csv", "gzip", "re")
 """What some sources import beyond what every script does."""
 
 PER_LINE = 26
@@ -23,10 +23,24 @@ PER_LINE = 26
 
 def source_functions(spec: Spec) -> Code:
     """`source()` of a spec and the functions it calls."""
-    arguments = {name: literal(relative(value, spec.path)) for name, value in spec.data.source.arguments}
-    template = environment().get_template(f"sources/{spec.data.source.name}.py.j2")
-    symbols = vocabulary(spec.data.vocabulary, " " if arguments.get("unit") == '"word"' else "")
-    return Code(template.render(arguments, vocabulary=symbols).strip("\n"))
+    data = spec.data
+    arguments = {name: literal(value) for name, value in data.source.arguments if not _names_files(value)}
+    template = environment().get_template(f"sources/{data.source.name}.py.j2")
+    files = [_found(file, spec.path) for file in data.files]
+    symbols = vocabulary(data.vocabulary, " " if arguments.get("unit") == '"word"' else "")
+    facts = {"files": Code(f"[{', '.join(files)}]"), "file": Code(files[0] if files else ""), "labels": literal(data.labels)}
+    return Code(template.render(arguments, vocabulary=symbols, **facts).strip("\n"))
+
+
+def _names_files(value: object) -> bool:
+    return isinstance(value, Path) or isinstance(value, tuple) and all(isinstance(item, Path) for item in value)
+
+
+def _found(file: Path | PackageFile, spec: Path) -> Code:
+    """The call that gives the place of a file."""
+    if isinstance(file, Path):
+        return fill("data_file({name})", name=relative(file, spec))
+    return fill("package_file({package}, {name}, {install})", package=file.package, name=file.name, install=file.install)
 
 
 def imports(spec: Spec) -> list[str]:
@@ -34,14 +48,15 @@ def imports(spec: Spec) -> list[str]:
     return [name for name in MODULES if f"{name}." in source_functions(spec)]
 
 
-def data_in_files(spec: Spec) -> bool:
-    """Whether the data is in files of the user."""
-    return "data_file(" in source_functions(spec)
+def reads_packages(spec: Spec) -> bool:
+    """Whether the data comes with a package."""
+    return any(isinstance(file, PackageFile) for file in spec.data.files)
 
 
 def reads_files(spec: Spec) -> bool:
     """Whether a script names files of the user, for its data or for initial values."""
-    return data_in_files(spec) or any(isinstance(v, Path) for i in spec.model.parameters for _, v in i.init.arguments)
+    initial = (value for info in spec.model.parameters for _, value in info.init.arguments)
+    return any(isinstance(value, Path) for value in (*spec.data.files, *initial))
 
 
 def relative(value: object, spec: Path) -> object:

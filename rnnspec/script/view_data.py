@@ -9,7 +9,7 @@ from rnnspec.script.body import Body
 from rnnspec.script.code import Code, definitions, fill, lines, literal, table
 from rnnspec.script.encodings import Item, examples, horizon, length_column, named
 from rnnspec.script.metrics import Average, Averages
-from rnnspec.script.sources import data_in_files, reads_files, source_functions
+from rnnspec.script.sources import reads_files, reads_packages, source_functions
 from rnnspec.script.windows import back, text_scores
 
 
@@ -19,6 +19,7 @@ class Data:
 
     split: Code
     files: bool
+    packages: bool
     source: Code
     normalized: bool
     kind: str  # the template of its kind of data
@@ -86,18 +87,19 @@ def has_lanes(spec: Spec) -> bool:
 
 def data(spec: Spec) -> Data:
     """The view of the data."""
-    length, timed, file = length_column(spec), timed_item(spec), data_in_files(spec)
+    length, timed, file = length_column(spec), timed_item(spec), bool(spec.data.files)
     shuffled = 'generator(seed, "order", epoch).permutation(n) if split == "train" else np.arange(n)'
     ahead = f" - {horizon(spec)}" if horizon(spec) else ""
     counts = {item.name: item.shape[0] for item in items(spec) if item.encoding in ("ids", "classes")}
     return Data(
         split=_split(spec),
         files=reads_files(spec),
+        packages=reads_packages(spec),
         source=source_functions(spec),
         normalized=dict(spec.data.source.arguments).get("normalize") == "zscore",
         kind="stream.py.j2" if spec.data.stream else "sequences.py.j2",
         lanes=has_lanes(spec),
-        stored=Code('generator(0, "data").permutation(n)  # files are often sorted' if file else "np.arange(n)"),
+        stored=_stored(spec),
         steps=_steps(spec, timed),
         ahead=literal(horizon(spec)),
         lengths=fill(f"columns[{{name}}]{ahead}", name=length) if length else Code(""),
@@ -115,6 +117,16 @@ def data(spec: Spec) -> Data:
 
 
 SHUFFLED_BATCHES = 'generator(seed, "order", epoch, 1).permutation(-(-n // BATCH)) * BATCH'
+
+
+def _stored(spec: Spec) -> Code:
+    """The order of the sequences: that of files is often sorted, and what is held out stays at the end."""
+    if not spec.data.files:
+        return Code("np.arange(n)")
+    if not spec.data.held_out:
+        return Code('generator(0, "data").permutation(n)')
+    kept = literal(spec.data.count - spec.data.held_out)
+    return Code(f'np.append(generator(0, "data").permutation({kept}), np.arange({kept}, n))')
 
 
 def _split(spec: Spec) -> Code:

@@ -12,10 +12,11 @@ from rnnspec.script.body import Body
 from rnnspec.script.code import Code, definitions, fill, identifier, lines, literal, prose, table
 from rnnspec.script.initialisers import initial_values, initialiser_functions
 from rnnspec.script.names import is_constant
-from rnnspec.script.sources import imports
+from rnnspec.script.sources import imports, reads_packages
 from rnnspec.script.windows import back, learned
 
 IMPORTS = ("argparse", "hashlib", "json", "math", "os", "signal", "sys", "time")
+FIND = "from importlib.util import find_spec"
 FROM_IMPORTS = ("from functools import lru_cache", "from pathlib import Path")
 
 
@@ -64,6 +65,7 @@ def header(spec: Spec, body: Body) -> Header:
     """The view of the head."""
     reads = ", ".join(item.name for item in spec.model.inputs)
     predicts = ", ".join(item.name for item in spec.model.targets)
+    froms = sorted([*FROM_IMPORTS, FIND]) if reads_packages(spec) else FROM_IMPORTS
     modules = sorted([*IMPORTS, *imports(spec)])
     return Header(
         title=prose(f"Train {spec.name}: read {reads}, predict {predicts}."),
@@ -71,7 +73,7 @@ def header(spec: Spec, body: Body) -> Header:
         version=prose(__version__),
         file=prose(spec.path.name),
         digest=prose(spec.digest[:12]),
-        imports=lines([*(f"import {name}" for name in modules), *FROM_IMPORTS]),
+        imports=lines([*(f"import {name}" for name in modules), *froms]),
         functions=Code(f"from numpy import {', '.join(sorted(map(identifier, body.functions)))}" if body.functions else ""),
     )
 

@@ -293,6 +293,40 @@ def show_command(spec: Path, overrides: tuple[str, ...], stage: str, level: int)
     return OK
 
 
+def counts(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
+    """Whole numbers from 1 with commas between them."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise click.UsageError(f"`{text}` should be whole numbers from 1 with commas between them, such as 5,10,20", context)
+    return tuple(map(int, words))
+
+
+@commands.command(short_help="Measure what a truncated gradient loses.")
+@takes_spec
+@click.option("--k2", "reaches", default="1,2,5,10,20,50", callback=counts, help="Steps that the gradient reaches back.")
+@click.option("--from", "weights", type=click.Path(path_type=Path), help="Parameters of a run, such as run/best.npz.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="json has every parameter.")
+def truncation(spec: Path, overrides: tuple[str, ...], reaches: tuple[int, ...], weights: Path | None, form: str) -> int:
+    """Measure what a truncated gradient loses, on the first training batch of a spec.
+
+    For each reach, the angle between the gradient in windows and that of the whole sequences, and
+    their distance relative to the latter. Without --from, at the initial parameters.
+
+    \b
+    Examples:
+      rnnspec truncation model.rnn
+      rnnspec truncation model.rnn --k2 10,20,40 --from runs/model/best.npz
+    """
+    from rnnspec.commands import truncation as command
+
+    costs = command.measured(spec, overrides, reaches, weights)
+    if form == "json":
+        click.echo(command.to_json(costs))
+    else:
+        command.show(costs, trained=weights is not None)
+    return OK
+
+
 @commands.command()
 def functions() -> int:
     """List the functions that equations can use.

@@ -44,6 +44,7 @@ train:
   seed: 4
   dtype: float64
 """
+Batches = list[dict[str, np.ndarray]] | None
 LEVELS = pytest.mark.parametrize("level", [0, 1])
 
 
@@ -99,11 +100,13 @@ def whole_batches(script: ModuleType) -> Iterator[dict[str, np.ndarray]]:
             yield script.examples("train", rows, 0, T)
 
 
-def by_hand(script: ModuleType, k1: int, k2: int, updates: bool = True) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The parameters behind two epochs (or as they were, without updates), and the sum of the gradients of all windows."""
+def by_hand(
+    script: ModuleType, k1: int, k2: int, batches: Batches = None
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The parameters behind two epochs, and the sum of the gradients of all windows; no updates for given batches."""
     p = {name: torch.tensor(value, requires_grad=True) for name, value in script.init(4).items()}
     total = {name: np.zeros(value.shape) for name, value in p.items()}
-    for batch in whole_batches(script):
+    for batch in batches or whole_batches(script):
         x, y = (torch.tensor(batch[name]) for name in ("x", "target"))
         zeros = torch.zeros(len(x), 4, dtype=torch.float64)
         h: dict[int, torch.Tensor] = {}
@@ -116,7 +119,7 @@ def by_hand(script: ModuleType, k1: int, k2: int, updates: bool = True) -> tuple
                 for name, value in p.items():
                     gradient = torch.zeros_like(value) if value.grad is None else value.grad
                     total[name] += gradient.numpy() * (end - learned) / T
-                    value -= LR * gradient * updates
+                    value -= LR * gradient * (batches is None)
                     value.grad = None
     return {name: value.detach().numpy() for name, value in p.items()}, total
 
@@ -142,7 +145,7 @@ def test_a_resumed_run_ends_bit_for_bit_the_same(level: int, tmp_path: Path) -> 
 def test_a_reach_beyond_the_sequence_is_the_full_gradient(level: int) -> None:
     script = loaded("tbptt(k1=2, k2=20)", level)
     params = script.init(4)
-    _, truncated = by_hand(script, 2, 20, updates=False)
+    _, truncated = by_hand(script, 2, 20, list(whole_batches(script)))
     found = [script.loss_and_gradients(params, batch)[1] for batch in whole_batches(script)]
     compare({name: sum(gradients[name] for gradients in found) for name in params}, truncated)
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import count, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rnnspec.frontend import model
@@ -20,7 +22,8 @@ from rnnspec.script.fast import FastPrinter
 from rnnspec.script.steps import SPECIAL, Steps
 from rnnspec.script.textbook import TextbookPrinter
 from rnnspec.verify.probe import longest_lag
-from tests import test_draws, test_reach, test_resets, test_script_frame
+from rnnspec.verify.truncation import Truncated
+from tests import test_draws, test_reach, test_resets, test_script_frame, test_truncation_cost
 from tests.faults.planting import Fault, Plant, attribute, instead, lines, models, row, text, windows
 from tests.test_truncation import truncated
 
@@ -153,6 +156,17 @@ def set_back() -> None:
         test_resets.check_resets(seed)
 
 
+def alike(right: Any) -> Any:
+    """Each window counts as much as the others, whatever its steps."""
+    return lambda self, k1, k2: ((window, k1 / self.steps) for window, _ in right(self, k1, k2))
+
+
+def cost_of_lengths() -> None:
+    """The gradient in windows of sequences of unequal length."""
+    with TemporaryDirectory() as folder:
+        test_truncation_cost.test_short_sequences_weigh_as_they_do_in_the_whole_batch(Path(folder))
+
+
 REACH = [reach]
 PIECES = [partial(test_resets.test_pieces_of_a_text_are_those_of_a_loop_in_torch, "windows", 1)]
 SEEN = "w.share[: w.seen] = 0"
@@ -188,6 +202,7 @@ WINDOWS = [
     Fault("steps that were seen weigh again", attribute(view_border, "SHARE_OF_NEW", text(SEEN, "pass")), REACH),
     Fault("the gradient is cut a step too late", in_script("max(0, new - back)", "max(0, new - back - 1)"), REACH),
     Fault("the gradient is cut a step too early", in_script("max(0, new - back)", "max(0, new - back + 1)"), REACH),
+    Fault("windows weigh alike in the cost of truncation", attribute(Truncated, "_windows", alike), [cost_of_lengths]),
     Fault("states are set back a step early", in_script("[t - 1] == ", "[t] == "), PIECES),
     Fault("states are set back by one lag only", attribute(Lowering, "_in_piece", instead(first_lag)), [set_back]),
     Fault("states are never set back", attribute(Lowering, "_in_piece", instead(never)), PIECES),

@@ -63,13 +63,14 @@ class Expressions:
         return add(*terms, self.parameter("b", (size,)), mul(0.5, self.vector(size, 1)))
 
     def _maybe_random(self, node: Expr) -> Expr:
-        """Now and then the value with random numbers."""
+        """Now and then the value with random numbers, or normalised over the batch."""
         if node.when == "fixed" or len(node.shape) != 1 or self.random.random() >= 0.03:
             return node
         shared = self.random.choice([None, None, "time"])
         same = [leaf for leaf in self.leaves if leaf.shape == node.shape]
         made = [call("dropout", node, rate=0.25, place=0, shared=shared), call("noise", node, std=0.5, place=0, shared=shared)]
         made += [call("zoneout", node, old, rate=0.25, place=0) for old in same]
+        made += [call("batch_norm", node, momentum=0.1, eps=0.1)] * 2
         return self.random.choice(made)
 
     def _some_size(self) -> int:

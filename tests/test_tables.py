@@ -16,13 +16,18 @@ from rnnspec.verify.reference import DRAWN
 FAST = {"halved", "inv_sqrt", "gram", "lookup", "lookup_sum", "beside", "columns", "weighted_total", "row_sum", "flat"}
 """Operations that only passes of the fast script make."""
 
-BACKWARD = {"outer_sum", "dot", "batch_sum", "at_last", "step_at", "softmax_error"}
+BACKWARD = {"outer_sum", "dot", "at_last", "step_at", "softmax_error"}
 """Operations that only derivatives contain; nothing differentiates them."""
 
 BY_HAND = {"rows", "shift", "concat"}
 """Operations whose adjoints depend on all readers at once: `differentiate` has them."""
 
-IN_REFERENCE = {"pow", *DRAWN, *(name for name, row in language.FUNCTIONS.items() if row.rule == "same" and row.over_time)}
+IN_REFERENCE = {
+    "pow",
+    "batch_norm",
+    *DRAWN,
+    *(name for name, row in language.FUNCTIONS.items() if row.rule == "same" and row.over_time),
+}
 """Functions that `verify.reference` computes itself."""
 
 BY_KIND = {"squash": {"tanh", "sigmoid"}, "matmul": set()}

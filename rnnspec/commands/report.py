@@ -68,7 +68,7 @@ def table(spec: Spec) -> str:
 def parameters(model: Model) -> Iterator[list[str]]:
     """One row a parameter: name, shape, how it starts, what else was said about it."""
     for info in model.parameters:
-        remarks = [] if info.trainable else ["not trained"]
+        remarks = ["running average"] if info.average else [] if info.trainable else ["not trained"]
         remarks += [f"l1 {info.l1:g}"] if info.l1 else []
         remarks += [f"l2 {info.l2:g}"] if info.l2 else []
         remarks += [f"max_norm {info.max_norm:g}"] if info.max_norm is not None else []

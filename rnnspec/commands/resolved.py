@@ -28,7 +28,8 @@ def resolve(path: Path, overrides: Sequence[str], spec: Spec) -> str:
     for key, value in tree.items:
         if key.value in AS_WRITTEN:
             lines += entry(key.value, value)
-    lines += ["params:", *(f"  {parameter(info)}" for info in spec.model.parameters), *ties(tree)]
+    written = [info for info in spec.model.parameters if not info.average]
+    lines += ["params:", *(f"  {parameter(info)}" for info in written), *ties(tree)]
     return "\n".join([*lines, *train(spec.train), *monitor(spec.monitor)]) + "\n"
 
 

@@ -94,11 +94,12 @@ def as_target(item: Item) -> Target:
     return Target(item.name, (item.size,), item.when, "classes" if item.whole else "real", item.span)
 
 
-def check_random(draft: Draft, whens: Mapping[str, When]) -> list[Diagnostic]:
-    """Random numbers are for values of the data, of which each sequence has its own."""
+def check_of_data(draft: Draft, whens: Mapping[str, When]) -> list[Diagnostic]:
+    """Random numbers and statistics of a batch are for values of the data, of which each sequence has its own."""
     problems = []
     for node in walk(draft.expr):
-        if isinstance(node, Call) and node.function in FUNCTIONS and FUNCTIONS[node.function].random:
+        row = FUNCTIONS.get(node.function) if isinstance(node, Call) else None
+        if isinstance(node, Call) and row is not None and (row.random or row.averaged):
             reads = [whens.get(n.name, n.when) if isinstance(n, Read) else n.when for n in walk(node) if not n.args]
             if latest(*reads) == "fixed":
                 message = f"`{node.function}` needs a value that depends on the data, not a parameter"

@@ -64,6 +64,7 @@ class Function:
     over_time: bool = False  # reads its first value at all steps, and gives one for each sequence
     random: bool = False  # draws numbers in training: every call has a place of its own
     instead: str = ""  # what else may be meant, where the number of arguments is wrong
+    averaged: bool = False  # takes statistics of the batch in training, and keeps running averages for evaluation
 
     @property
     def signature(self) -> str:
@@ -137,6 +138,14 @@ _ROWS = (
         optional=2, options=(_EPS,),
     ),
     Function("rms_norm", ("v", "g"), "vector", "v / sqrt(mean(v * v) + eps), times g", optional=1, options=(_EPS,)),
+    Function(
+        "batch_norm", ("v", "g", "b"), "vector", "every feature with mean 0 and variance 1 over the batch, times g, plus b",
+        optional=2, where=("model",), averaged=True,
+        options=(
+            Option("momentum", "momentum", "`momentum`", default=0.1, allowed=Range(0, 1, above=True, closed=True)),
+            _EPS,
+        ),
+    ),
     Function("where", ("c", "a", "b"), "where", "a where the condition c holds, else b; both are computed"),
     Function(
         "minimum", ("a", "b"), "same", "the smaller one, element by element",
@@ -245,7 +254,7 @@ ALIASES: dict[str, str] = {
     "transpose": ".T", "clip": "clamp", "if": "where", "split": "chunk", "sqr": "square", "swish": "silu",
     "hardtanh": "hard_tanh", "hardsigmoid": "hard_sigmoid", "logsigmoid": "log_sigmoid", "logsoftmax": "log_softmax",
     "leakyrelu": "leaky_relu", "rmsnorm": "rms_norm", "norm": "norm2", "amax": "max", "amin": "min",
-    "detach": "stop_gradient", "gaussian_noise": "noise",
+    "detach": "stop_gradient", "gaussian_noise": "noise", "batchnorm": "batch_norm",
 }  # fmt: skip
 """What other systems call it, and what to write here."""
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rnnspec.diagnostics import Diagnostic, Span, problem
-from rnnspec.frontend.assemble import Assembler, as_input, as_target, check_random, dropped
+from rnnspec.frontend.assemble import Assembler, as_input, as_target, check_of_data, dropped
+from rnnspec.frontend.averages import with_averages
 from rnnspec.frontend.cell_definitions import Cell, library, no_equation, read_cells, read_state
 from rnnspec.frontend.encodings import Item
 from rnnspec.frontend.equations import parse_block, parse_value
@@ -127,7 +128,7 @@ class ModelReader:
         self.problems += found
         self.whens = relations(dependencies)
         for draft in self.equations:
-            self.problems += check_random(draft, self.whens)
+            self.problems += check_of_data(draft, self.whens)
         assert self.loss is not None
         if truncation is not None and not found:
             self.problems += check_windows([*self.equations, *self.starts], self.loss, truncation)
@@ -185,7 +186,7 @@ class ModelReader:
         make = Assembler(self.shapes, self.whens, dropped(parameters, self.names.calls.places))
         self.problems += check_unused(self.names, self.starts, [*self.equations, self.loss, *self.metrics])
         sizes = {name: size.find().value for name, size in (*self.sizes.items(), *self.arguments.items())}
-        return Model(
+        made = Model(
             inputs=tuple(as_input(item) for item in self.items if item.section == "inputs"),
             targets=tuple(as_target(item) for item in self.items if item.section == "targets"),
             parameters=tuple(parameters),
@@ -197,3 +198,4 @@ class ModelReader:
             sizes=tuple((name, value) for name, value in sizes.items() if value is not None),
             masked=any(dict(item.call.arguments).get("length") for item in self.items),
         )
+        return with_averages(made)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from rnnspec.diagnostics import Diagnostic, problem
-from rnnspec.frontend.typed import Model, Setting, Train
+from rnnspec.frontend.functions import FUNCTIONS
+from rnnspec.frontend.typed import Call, Model, Setting, Train, walk
 
 
 def check_training(train: Train, model: Model, split: tuple[tuple[str, float], ...], problems: list[Diagnostic]) -> None:
@@ -14,6 +15,17 @@ def check_training(train: Train, model: Model, split: tuple[tuple[str, float], .
     problems += _after_the_end(train)
     problems += _above_the_rate(train)
     problems += _schedule_free(train, model)
+    problems += _single_sequence(train, model)
+
+
+def _single_sequence(train: Train, model: Model) -> Iterator[Diagnostic]:
+    """Statistics over the sequences need more than one: in a recurrence, or without time, there is nothing else."""
+    for expr in (*(e.expr for e in model.equations), *(s.expr for s in model.starts)) if train.batch == 1 else ():
+        for node in walk(expr):
+            averaged = isinstance(node, Call) and node.function in FUNCTIONS and FUNCTIONS[node.function].averaged
+            if isinstance(node, Call) and averaged and node.span and (node.option("inside") or node.when == "sequence"):
+                message = f"`{node.function}` needs more than one sequence in a batch here"
+                yield problem("E0602", message, node.span, help="write for example `batch: 32` under `train:`")
 
 
 def _watched(train: Train, model: Model, parts: Mapping[str, float]) -> Iterator[Diagnostic]:

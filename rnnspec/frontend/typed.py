@@ -200,6 +200,7 @@ class ParameterInfo:
     lr_scale: float = 1.0
     trainable: bool = True
     weight_drop: float = 0.0  # its readers find it in a call of `dropout`
+    average: bool = False  # a running average: it follows the batches
     implicit: bool = False  # declared by use
     span: Span | None = field(default=None, compare=False)
 

@@ -158,6 +158,7 @@ class Graph:
             self.resolve(roots.loss),
             tuple((n, self.resolve(v)) for n, v in roots.outputs),
             tuple((p, self.resolve(g)) for p, g in roots.gradients),
+            roots.averages,
         )
         return Program(name, sort_values(values, resolved.ids()), resolved)
 
@@ -207,5 +208,6 @@ class Rewrite(Graph):
                 self.new(roots.loss),
                 tuple((n, self.new(v)) for n, v in roots.outputs),
                 tuple((self.new(p), self.new(g)) for p, g in roots.gradients),
+                tuple((self.new(p), self.new(v)) for p, v in roots.averages),
             ),
         )

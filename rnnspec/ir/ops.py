@@ -124,6 +124,8 @@ OPS: dict[str, Op] = {
     "share": Op("data", first, latest, "what one step (or sequence) weighs in the loss", repeated=True),
     "drawn": Op("data", first, latest, "random numbers of a training step; in evaluation their mean", "place"),
     "numbers": Op("data", first, latest, "a matrix of numbers that the spec gives", "its rows"),
+    "weight": Op("data", first, latest, "what a step (or sequence) weighs in a mean over the batch", "of its step, or of all?"),
+    "training": Op("data", first, latest, "is this a step of training?", condition=True, silent=True),
     # views
     "rows": Op("view", lambda a, r: (r[1] - r[0], *a[0].shape[1:]), latest, "a range of rows", "(low, high)"),
     "shift": Op("view", first, always("step"), "v[t-k]; further operands: v[0], v[-1] ... (v[T+1] ... for k < 0)", "k"),
@@ -194,6 +196,7 @@ OPS: dict[str, Op] = {
     # crossing time and batch
     "batch_sum": Op("other", first, always("fixed"), "the sum over steps and sequences", summed=True),
     "row_sum": Op("other", first, always("fixed"), "the same from a flat operand"),
+    "batch_total": Op("other", first, latest, "the sum over the sequences of a step, repeated for each of them"),
     "time_sum": Op("other", first, always("sequence"), "the sum over the steps of each sequence", summed=True),
     "flat": Op("other", first, always("flat"), "all steps and sequences as columns"),
     "last": Op("other", first, always("sequence"), "v[T]: the value at the last valid step", whole=True),

@@ -69,10 +69,12 @@ class Roots:
     loss: int  # fixed, one row
     outputs: tuple[tuple[str, int], ...] = ()  # name in the spec -> value; what loss and metrics read
     gradients: tuple[tuple[int, int], ...] = ()  # parameter or stack of parameters -> its gradient
+    averages: tuple[tuple[int, int], ...] = ()  # running average (a parameter) -> what it follows, fixed
 
     def ids(self) -> tuple[int, ...]:
         """Every root, each once."""
         listed = [self.loss, *(v for _, v in self.outputs), *(g for _, g in self.gradients)]
+        listed += [item for pair in self.averages for item in pair]
         return tuple(dict.fromkeys(listed))
 
 

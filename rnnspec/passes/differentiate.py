@@ -6,9 +6,11 @@ k steps later: so the adjoint of a recurrence is a recurrence in the other direc
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rnnspec.ir.graph import Graph
 from rnnspec.ir.ops import OPS
-from rnnspec.ir.program import Program, Roots, Value
+from rnnspec.ir.program import Program, Value
 from rnnspec.passes.vjps import VJPS, Contributions
 
 Span = tuple[int, int]
@@ -62,7 +64,7 @@ class Backward:
             if value.id in self.active and not OPS[value.op].silent:
                 self._visit(value)
         roots = self.program.roots
-        return self.graph.finish(self.program.name, Roots(roots.loss, roots.outputs, tuple(self.gradients)))
+        return self.graph.finish(self.program.name, replace(roots, gradients=tuple(self.gradients)))
 
     def _visit(self, value: Value) -> None:
         self.graph.origin, self.graph.hint = value.origin, f"d{value.name}"

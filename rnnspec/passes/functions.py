@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from rnnspec.frontend import typed
 from rnnspec.ir.ops import ELEMENTWISE
+from rnnspec.passes.batch_norm import batch_norm
 from rnnspec.passes.operands import Operands
 
 Rule = Callable[[Operands, typed.Call], int]
@@ -394,6 +395,7 @@ FUNCTIONS: dict[str, Rule] = {
     **{op: elementwise(op) for op in ("softmax", "log_softmax", "cumsum", "max", "min", "norm2")},
     "layer_norm": layer_norm,
     "rms_norm": rms_norm,
+    "batch_norm": batch_norm,
     "where": select,
     "concat": concat,
     "chunk": chunk,

@@ -198,7 +198,7 @@ class Lowering(Operands):
         value = self.expression(self.model.loss)
         value = self.at_time(value, self.graph[self.share].time)
         loss = self.graph.emit("mean_loss", value, self.share, name="loss")
-        return self.graph.finish(name, Roots(loss, outputs))
+        return self.graph.finish(name, Roots(loss, outputs, averages=tuple(self.averages)))
 
     def _outputs(self) -> tuple[tuple[str, int], ...]:
         """The variables that loss and metrics read."""

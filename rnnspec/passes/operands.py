@@ -20,10 +20,26 @@ class Operands(ABC):
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.drawn: dict[int, int] = {}  # place -> the random numbers drawn for it
+        self.frame: dict[str, int] = {}  # what else the frame of the script sets, by name
+        self.averages: list[tuple[int, int]] = []  # running average -> what it follows
 
     @abstractmethod
     def expression(self, expr: typed.Expr) -> int:
         """The value of an expression."""
+
+    def training(self) -> int:
+        """The condition that this is a step of training."""
+        return self._framed("training", "training", "fixed")
+
+    def weight(self, value: int, of: str) -> int:
+        """What each step of a value weighs in a mean over its step or over the batch; or each sequence, without time."""
+        time = self.graph[value].time
+        return self._framed("weight", f"weight_of_{of if time == 'step' else 'sequence'}", time)
+
+    def _framed(self, op: str, name: str, time: Time) -> int:
+        if name not in self.frame:
+            self.frame[name] = self.graph.leaf(op, name, (1,), time)
+        return self.frame[name]
 
     def arguments(self, call: typed.Call) -> list[int]:
         """The values of a call's arguments."""

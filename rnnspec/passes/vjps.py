@@ -218,6 +218,8 @@ VJPS: dict[str, Rule] = {
     "transpose": lambda g, y, dy: [(y.args[0], g.emit("transpose", dy))],
     "copy": lambda g, y, dy: [(y.args[0], dy)],
     "total": d_total,
+    "batch_sum": lambda g, y, dy: [(y.args[0], g.emit("expand", dy, attr=g[y.args[0]].time))],
+    "batch_total": lambda g, y, dy: [(y.args[0], g.emit("batch_total", dy))],
     "matmul": d_matmul,
     "outer": d_outer,
     "lookup": lambda g, y, dy: [(y.args[0], g.emit("lookup_sum", dy, y.args[1], attr=g[y.args[0]].shape[1]))],

@@ -9,7 +9,7 @@ transpose(W) @ a         ->  copy(transpose(W)) @ a      a contiguous copy, fast
 from __future__ import annotations
 
 from rnnspec.ir.graph import Rewrite
-from rnnspec.ir.order import now_args
+from rnnspec.ir.order import now_args, sort_values
 from rnnspec.ir.program import Program, Value
 
 
@@ -68,9 +68,11 @@ def weight_gradients(program: Program) -> Program:
                 return graph.emit("matmul", matrix, graph.new(value.args[1]), name=value.name)
         return graph.rebuild(value)
 
+    forward = sort_values(values, [program.roots.loss, *(v for _, v in program.roots.outputs)])
     sums: set[int] = set()  # and what is made from them: rebuilt when all that they could share exists
     for value in values.values():
-        if value.op in ("outer_sum", "batch_sum") or any(a in sums for a in now_args(value)):
+        summed_up = value.op in ("outer_sum", "batch_sum") or any(a in sums for a in now_args(value))
+        if summed_up and value.id not in forward:
             sums.add(value.id)
     for item in sorted(values, key=sums.__contains__):
         graph.origin, graph.hint = values[item].origin, values[item].name

@@ -24,3 +24,4 @@ class Body:
     size: int
     outputs: tuple[tuple[str, str, Time], ...]  # name in the spec, expression over all steps, step or sequence
     inputs: tuple[tuple[str, str], ...]  # inputs and targets that the program reads: name in the spec, attribute of w
+    averages: tuple[tuple[str, str], ...] = ()  # running averages: name in the spec, expression of what it follows

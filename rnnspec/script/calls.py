@@ -173,6 +173,11 @@ def batch_sum(o: Operands, value: Value, out: str, args: list[str]) -> list[str]
     return [f"add.reduce({sums}, axis=0, out={out})" if _timed(o, value) else f"{out}[...] = {sums}"]
 
 
+def batch_total(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """A product with ones adds up the sequences; one column of sums serves all of them."""
+    return [f"{out}[...] = matmul({args[0]}, {made_once(o, 'np.ones((w.B, 1), p.vector.dtype)', 'ones_of_batch')})"]
+
+
 def inv_rms(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
     """1 / sqrt(mean(a * a) + eps)."""
     groups, eps = value.attr
@@ -308,6 +313,7 @@ CALLS: dict[str, Call] = {
     "softmax": softmax,
     "log_softmax": log_softmax,
     "batch_sum": batch_sum,
+    "batch_total": batch_total,
     "row_sum": lambda o, v, out, a: [f"add.reduce({a[0]}.reshape({o.size(v.shape[0])}, -1), axis=1, out={out})"],
     "time_sum": lambda o, v, out, a: [f"add.reduce({a[0]}, axis=0, out={out})"],
     "flat": lambda o, v, out, a: [f"columns({a[0]}, {out})"],

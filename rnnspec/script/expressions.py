@@ -81,6 +81,7 @@ EXPRESSIONS: dict[str, Row] = {
     "cross_entropy": Row("-at_class({2}, {1})", PRODUCT, helper="at_class"),
     "softmax_error": Row("np.exp({0}) - one_hot({1}, {rows})", SUM, helper="one_hot"),
     "concat": Row("np.concatenate([{all}])"),
+    "batch_total": Row("batch_total({0})", helper="batch_total"),
     "copy": Row("np.broadcast_to({0}, {shape})"),
 }
 
@@ -113,6 +114,9 @@ HELPERS = {
     "at_class": '''def at_class(a, c):
     """The row c[b] of each column b, as one row."""
     return a[c, np.arange(len(c))][None]''',
+    "batch_total": '''def batch_total(a):
+    """The sum over the sequences, for each of them."""
+    return np.broadcast_to(a.sum(-1, keepdims=True), a.shape)''',
     "one_hot": '''def one_hot(c, n):
     """Columns of n rows with a 1 in row c[b]."""
     return (np.arange(n)[:, None] == c) * 1.0''',

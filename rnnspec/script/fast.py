@@ -53,6 +53,7 @@ class FastPrinter:
             trainable=self.layout.trainable,
             size=self.layout.size,
             outputs=tuple((n, o.whole(v), self.values[v].time) for n, v in self.program.roots.outputs),
+            averages=tuple((self.values[p].name, o.whole(v)) for p, v in self.program.roots.averages),
             inputs=tuple((v.name, o.attribute[v.id]) for v in self.values.values() if v.op in ("input", "ids")),
         )
 

@@ -65,7 +65,7 @@ def data_attributes(program: Program, taken: frozenset[str]) -> dict[int, str]:
         return f"{value.name}_ids" if value.op == "ids" and one_hot else value.name
 
     data = [v for v in program.values.values() if v.op in DATA]
-    names = {v.id: v.name for v in data if v.op in ("mask", "share", "drawn")}
+    names = {v.id: v.name for v in data if v.op in ("mask", "share", "drawn", "weight", "training")}
     for value in data:
         if value.id not in names:
             names[value.id] = identifier(wish(value), {*names.values(), *taken})

@@ -53,7 +53,7 @@ class Steps:
 
     def _local(self, item: int) -> bool:
         """Is a value without time read only in the function that computes it?"""
-        if item in dict(self.program.roots.outputs).values():
+        if item in dict((*self.program.roots.outputs, *self.program.roots.averages)).values():
             return False
         split = next(k for k, b in enumerate(self.program.blocks) if self.program.roots.loss in b.ids)
         sides = {k <= split for k, b in enumerate(self.program.blocks) for i in b.ids if i == item or self._sees(i, item)}

@@ -88,7 +88,13 @@ class TextbookPrinter:
         value = self.values[item]
         written = value.origin is not None and value.name in self._equations
         elsewhere = any(self.block_of[u] != self.block_of[item] for u, _ in self.reads[item])
-        return written or elsewhere or len(self.reads[item]) != 1 or value.op in SUMS | WHOLE
+        return (
+            written
+            or elsewhere
+            or len(self.reads[item]) != 1
+            or value.op in SUMS | WHOLE
+            or item in dict(self.program.roots.averages).values()
+        )
 
     @property
     def _equations(self) -> set[str]:
@@ -118,6 +124,7 @@ class TextbookPrinter:
             trainable=self.layout.trainable,
             size=self.layout.size,
             outputs=tuple((n, self._whole(v), self.values[v].time) for n, v in self.program.roots.outputs),
+            averages=tuple((self.values[p].name, self.steps.target(v)) for p, v in self.program.roots.averages),
             inputs=tuple((v.name, self.names[v.id]) for v in self.values.values() if v.op in ("input", "ids")),
         )
 
@@ -242,7 +249,7 @@ class TextbookPrinter:
         if any(self.program.leaves("share")):
             lines.append(f"    w.share = {'np.zeros((T, 1, B), dtype)' if self.steps.share_of_step else '1.0'}")
         for value in self.values.values():
-            stored = value.op in ("input", "ids", "drawn", "numbers") or value.id in self.arrays
+            stored = value.op in DATA - {"mask", "valid", "share"} or value.id in self.arrays
             lines += self._array(value) if stored else []
         return "\n".join([*lines, "    return w"])
 

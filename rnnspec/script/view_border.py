@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from rnnspec.frontend.typed import Input, Spec, Target
-from rnnspec.script import draws
+from rnnspec.script import draws, statistics
 from rnnspec.script.body import Body
 from rnnspec.script.code import Code, lines, literal, prose, table
 from rnnspec.script.encodings import load_line
@@ -43,6 +43,9 @@ class Border:
     drawing: Code
     drawn: Code
     set_drawn: Code
+    weights: Code
+    training: Code
+    follow: Code
     loss: Code
     loss_with_gradients: Code
     outputs: Code
@@ -51,6 +54,7 @@ class Border:
 ABOUT_STATE = "A batch with `fresh` False goes on where another ended: `state` is the storage of that one."
 NO_STATE = "Every batch starts anew, so `state` is not needed."
 STEP = "`step` draws the random numbers of that training step; None takes their mean, as in evaluation."
+AVERAGES = "With `step`, statistics are those of the batch; with None, running averages."
 NO_STEP = "Nothing is drawn, so `step` is not needed."
 
 
@@ -71,7 +75,7 @@ def border(spec: Spec, body: Body) -> Border:
         inputs=lines(load_line(item, here[item.name]) for item in spec.model.inputs if item.name in here),
         targets=tuple(_target(item, here[item.name]) for item in spec.model.targets if item.name in here),
         share=_share(spec),
-        about_step=prose(STEP if read else NO_STEP),
+        about_step=prose(" ".join([STEP] * bool(read) + [AVERAGES] * bool(body.averages)) or NO_STEP),
         about_state=prose(ABOUT_STATE if carries(spec) else NO_STATE),
         batch_and_time=batch_and_time(spec),
         workspace=Code(f"workspace(T, B, dtype, {training_use})" if truncated else "workspace(T, B, dtype)"),
@@ -79,6 +83,9 @@ def border(spec: Spec, body: Body) -> Border:
         drawing=draws.drawing_functions(drawing),
         drawn=draws.drawn(drawing),
         set_drawn=lines(draws.set_drawn(read)),
+        weights=statistics.set_weights(spec, body),
+        training=statistics.set_training(body),
+        follow=statistics.follow(spec, body),
         loss=Code("forward(p, w) + penalise(p)" if penalised else "forward(p, w)"),
         loss_with_gradients=Code("loss + penalise(p, g)" if penalised else "loss"),
         outputs=table((literal(name), Code(f"np.moveaxis({text}, -1, 0).copy()")) for name, text, _ in body.outputs),

@@ -41,6 +41,7 @@ class Training:
     rate: Code
     clip: bool
     update: Code
+    follow: Code
     numbers: Code
     every: Code
     check: Code
@@ -95,6 +96,7 @@ def training(spec: Spec, body: Body) -> Training:
         rate=Code("float(run.plateau[0]) * learning_rate(step, steps)" if plateau else "learning_rate(step, steps)"),
         clip=bool(clip_lines(train.clip)),
         update=_update(spec),
+        follow=Code("update_averages(p, run.w)" if body.averages else ""),
         numbers=_numbers(spec),
         every=literal(monitor.every) if monitor.every else Code("max(1, steps // 100)"),
         check=_check(spec),

@@ -246,6 +246,7 @@ class ComplexStep:
     ) -> None:
         self.reference = Reference(model, LIBRARY)
         self.params, self.batch, self.drawn, self.state = params, batch, drawn, state
+        self.apart = not any(info.average for info in model.parameters)  # no sequence sees another one
         self.loss = float(self._parts({}, 1).sum())
 
     def derivatives(self, name: str, moves: Array) -> Array:
@@ -253,7 +254,7 @@ class ComplexStep:
 
         Many moves of a small parameter are computed at once, as if each had a batch of its own.
         """
-        at_once = max(1, CHUNK // (self.params[name].size * self._sequences()))
+        at_once = max(1, CHUNK // (self.params[name].size * self._sequences())) if self.apart else 1
         found = [self._along(name, moves[k : k + at_once]) for k in range(0, len(moves), at_once)]
         return np.concatenate(found) if found else np.zeros(0)
 

@@ -93,6 +93,7 @@ class Run:
         self.array, self.functions = reference.library.array, reference.library.functions
         self.steps: dict[str, dict[int, Array]] = {}
         self.once: dict[str, Array] = dict(params)
+        self.statistics: dict[tuple[int, ...], tuple[Array, Array]] = {}
         items = data_of(self.model)
         self.batch = len(batch[items[0].name])
         self.last_step = max((np.shape(batch[i.name])[1] for i in items if i.when == "step"), default=0)
@@ -144,6 +145,8 @@ class Run:
                 return self._call(node, step)
 
     def _call(self, node: Call, step: int) -> Array:
+        if node.function == "batch_norm":
+            return self._batch_norm(node, step)
         if node.function in DRAWN:
             return self._with_drawn(node, step)
         if node.function.endswith("_over_time"):
@@ -185,6 +188,29 @@ class Run:
         if node.function != "mean_over_time":
             return found
         return self.functions["div"](*_aligned([found, self.array(self.length.astype(np.float64))]))
+
+    def _batch_norm(self, node: Call, step: int) -> Array:
+        """(v - mean) / sqrt(variance + eps) * g + b; means of the batch in training, running averages in evaluation."""
+        v, *affine, average, variance = (self.value(arg, step) for arg in node.args)
+        if self.drawn is not None:
+            average, variance = self._statistics(node, step)
+        normed = (v - average) / self.functions["sqrt"](variance + float(str(node.option("eps"))))
+        for apply, number in zip(("mul", "add"), affine, strict=False):
+            normed = self.functions[apply](normed, number)
+        return normed
+
+    def _statistics(self, node: Call, step: int) -> tuple[Array, Array]:
+        """Mean and variance over the sequences at this step; over all steps too for what no recurrence changes."""
+        steps = [step] if node.option("inside") or node.when != "step" else list(range(1, self.last_step + 1))
+        key = (id(node), *steps)
+        if key not in self.statistics:
+            valid = [np.asarray(t <= self.length if t else self.length >= 0, np.float64) for t in steps]
+            count = max(1.0, float(sum(v.sum() for v in valid)))
+            values = [(self.value(node.args[0], t), self.array(v[:, None] / count)) for t, v in zip(steps, valid, strict=True)]
+            mean = sum((value * weight).sum(0) for value, weight in values)
+            variance = sum(((value - mean) ** 2 * weight).sum(0) for value, weight in values)
+            self.statistics[key] = mean, variance
+        return self.statistics[key]
 
     def _with_drawn(self, node: Call, step: int) -> Array:
         """A function of its values and of what was drawn for its place."""

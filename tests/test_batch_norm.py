@@ -190,14 +190,14 @@ def test_one_sequence_has_no_variance() -> None:
     assert (moved["h.running_var"] != at.params["h.running_var"]).all()
 
 
-def averages_are_kept(folder: Path) -> None:
+def averages_are_kept(folder: Path, text: str = MASKED) -> None:
     """A resumed run ends bit for bit the same; the best and the last parameters come with their averages."""
     data(folder)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RNNSPEC_DATA", str(folder))
         events: list[dict[str, object]] = []
-        whole = compiled(MASKED, 1).load().train(folder / "whole", steps=6, report=events.append)
-        script = compiled(MASKED, 1).load()
+        whole = compiled(text, 1).load().train(folder / "whole", steps=6, report=events.append)
+        script = compiled(text, 1).load()
         script.train(folder / "cut", steps=6, report=events.append, stopping=lambda: True)
         resumed = script.train(folder / "cut", steps=6, report=events.append, resume=True)
         fresh = script.init()
@@ -213,6 +213,13 @@ def averages_are_kept(folder: Path) -> None:
 
 def test_averages_are_kept(tmp_path: Path) -> None:
     averages_are_kept(tmp_path)
+
+
+def test_averages_are_kept_beside_averaged_weights(tmp_path: Path) -> None:
+    """They follow the batches, and not as slowly as the average of the weights."""
+    averages_are_kept(tmp_path, MASKED + "  average: ema(0.9)\n")
+    last = compiled(MASKED, 1).load().read(tmp_path / "whole" / "last.npz")
+    assert (last["h.running_mean"] == last["raw/h.running_mean"]).all() and (last["W_x"] != last["raw/W_x"]).all()
 
 
 def test_one_sequence_is_enough_outside_of_recurrences() -> None:

@@ -66,6 +66,10 @@ class CommandLine:
     length: Code
 
 
+FOLLOW = "update_averages(p, run.w)"
+BOTH = "\nrun.p.vector[TRAINABLE:] = p.vector[TRAINABLE:]  # the running averages serve both"
+
+
 def training(spec: Spec, body: Body) -> Training:
     """The view of the loop."""
     train, monitor = spec.train, spec.monitor
@@ -96,7 +100,7 @@ def training(spec: Spec, body: Body) -> Training:
         rate=Code("float(run.plateau[0]) * learning_rate(step, steps)" if plateau else "learning_rate(step, steps)"),
         clip=bool(clip_lines(train.clip)),
         update=_update(spec),
-        follow=Code("update_averages(p, run.w)" if body.averages else ""),
+        follow=Code(FOLLOW + BOTH * averaged if body.averages else ""),
         numbers=_numbers(spec),
         every=literal(monitor.every) if monitor.every else Code("max(1, steps // 100)"),
         check=_check(spec),

@@ -31,6 +31,16 @@ def test_a_cell_is_what_its_paper_says(row: Row, level: int, masked: bool) -> No
     check_row(row, level, masked)
 
 
+@pytest.mark.parametrize("row", {row.cell: row for row in ROWS}.values(), ids=str)
+def test_backwards_over_unequal_lengths(row: Row) -> None:
+    """Padding comes first there, so nothing may overflow or divide by zero in a cell that still is in its start."""
+
+    def backwards(p: SimpleNamespace, x: Tensor, reverse: str, **args: float) -> Iterable[Tensor]:
+        return reversed(list(row.formula(p, x.flip(0), **args)))
+
+    check_row(Row(row.cell, backwards, {**row.args, "reverse": "true"}), masked=True)
+
+
 # ------------------------------------------------------------------ how fast
 
 CHAINS = {

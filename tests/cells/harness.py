@@ -51,7 +51,7 @@ class Row:
 
     cell: str
     formula: Formula
-    args: Mapping[str, float] = field(default_factory=lambda: {"units": UNITS})
+    args: Mapping[str, float | str] = field(default_factory=lambda: {"units": UNITS})
 
     def __str__(self) -> str:
         args = [f"{name}={value}" for name, value in self.args.items() if name != "units"]

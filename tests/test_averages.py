@@ -11,9 +11,11 @@ import pytest
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn
 
+from rnnspec.commands.resolved import resolve
+from rnnspec.frontend.check import check
 from rnnspec.frontend.settings import SETTINGS
 from rnnspec.script.averages import AVERAGES
-from tests.training_specs import STEPS, Named, assert_close, script, source, start
+from tests.training_specs import STEPS, Named, assert_close, script, source, start, text_of
 
 WANTED = {
     "ema(0.9)": (1, {"avg_fn": get_ema_avg_fn(0.9)}),
@@ -72,3 +74,12 @@ def test_the_average_is_what_is_validated_kept_and_given(chosen: dict[str, str],
 
 def test_without_an_average_there_is_none() -> None:
     assert "def average" not in source() and "raw/" not in source() and "run.raw" not in source()
+
+
+def test_the_resolved_spec_trains_in_the_same_way(tmp_path: Path) -> None:
+    path = tmp_path / "training.rnn"
+    path.write_text(text_of(average="polyak(3)", clip="adaptive", schedule="plateau(warmup=2)", optimizer="lion(1e-3)"))
+    spec, _ = check(path)
+    assert spec is not None
+    again, _ = check(resolve(path, (), spec))
+    assert again is not None and again.train == spec.train and again.train.average is not None

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rnnspec.commands.report import call_text
 from rnnspec.frontend.overrides import apply_overrides
+from rnnspec.frontend.schema import TRAIN_SETTINGS
 from rnnspec.frontend.source import Mapping, Node, Scalar, load, read_yaml
 from rnnspec.frontend.typed import Data, Monitor, ParameterInfo, Spec, Train
 
@@ -100,7 +101,7 @@ def ties(tree: Mapping) -> Iterator[str]:
 def train(chosen: Train) -> Iterator[str]:
     """The section `train`."""
     yield "train:"
-    for name in ("optimizer", "schedule", "clip", "average", "truncation", "checkpoint", "stop"):
+    for name in TRAIN_SETTINGS:
         setting = getattr(chosen, name)
         if setting is not None:
             yield f"  {name}: {scalar(call_text(setting))}"

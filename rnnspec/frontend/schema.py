@@ -27,17 +27,17 @@ SECTIONS = {
 
 REQUIRED = ("rnnspec", "data", "inputs", "targets", "model", "loss", "train")
 
+TRAIN_SETTINGS = ("optimizer", "schedule", "clip", "average", "truncation", "checkpoint", "stop")
+"""Keys of `train` of whose values one is chosen from the table of settings."""
+
 KEYS = {
     "data": ("source", "sequence", "reset_after", "split", "bucket"),
     "data.split": ("train", "valid", "test"),
-    "train": (
-        "optimizer", "schedule", "clip", "average", "truncation", "checkpoint", "stop",
-        "batch", "steps", "epochs", "seed", "dtype",
-    ),
+    "train": (*TRAIN_SETTINGS, "batch", "steps", "epochs", "seed", "dtype"),
     "monitor": ("every", "validate", "sample"),
     "cells.*": ("args", "inputs", "states", "output", "equations", "params"),
     "params.*": ("shape", "init", "l1", "l2", "trainable", "tie", "max_norm", "lr_scale", "weight_drop"),
-}  # fmt: skip
+}
 """Keys of the mappings whose keys are fixed; in all others (`dims`, `inputs`, ...) the user chooses the names."""
 
 EXAMPLES = {

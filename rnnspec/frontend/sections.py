@@ -11,7 +11,7 @@ from typing import Literal, cast
 from rnnspec.diagnostics import Diagnostic, Span, problem
 from rnnspec.frontend.functions import FUNCTIONS, RESERVED
 from rnnspec.frontend.parameters import NAME
-from rnnspec.frontend.schema import KEYS, Fields, read_fields, read_section
+from rnnspec.frontend.schema import KEYS, TRAIN_SETTINGS, Fields, read_fields, read_section
 from rnnspec.frontend.settings import resolve
 from rnnspec.frontend.sizes import Origin, Size
 from rnnspec.frontend.source import Node, Scalar
@@ -21,7 +21,6 @@ from rnnspec.frontend.values import Range, read_choice, read_flag, read_number, 
 
 SPEC_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 FROM_ZERO = Range(0, 2**63)
-TRAIN_SETTINGS = ("optimizer", "schedule", "clip", "average", "truncation", "checkpoint", "stop")
 
 
 def read_name(spec: Fields, path: Path, problems: list[Diagnostic]) -> str:

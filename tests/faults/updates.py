@@ -36,10 +36,14 @@ def in_penalty(old: str, new: str) -> Callable[[Any], Any]:
     return lambda right: (right[0], text(old, new)(right[1]))
 
 
-def step_by_hand() -> None:
+def steps_by_hand(case: str) -> Check:
     """Steps of training against the equations and torch's optimizer."""
-    with TemporaryDirectory() as folder:
-        test_training_step.steps_agree(Path(folder))
+
+    def check() -> None:
+        with TemporaryDirectory() as folder:
+            test_training_step.steps_agree(Path(folder), case)
+
+    return check
 
 
 def optimizer(case: str, old: str, new: str) -> Fault:
@@ -111,13 +115,17 @@ def skipped(optimizer: str) -> Check:
     return partial(test_clips.test_a_skipped_step_changes_nothing, optimizer)
 
 
-BY_HAND = [step_by_hand]
+BY_HAND = [steps_by_hand("adam")]
 EMA = [partial(test_averages.test_average_equals_torch, "ema(0.9)")]
 WARM_UP = [partial(test_schedules.test_a_warm_up_comes_first, "exponential")]
 START = in_code("change *= lr * root / (1 - {beta1}**step)", "change *= lr * root")
 
 FAULTS = [
     Fault("the gradient is not clipped", row(CLIPS, "global_norm", in_clip("{max} / norm", "1")), BY_HAND),
+    Fault("rows are not limited", in_script("    limit_norms(p)\n", ""), [steps_by_hand("adamw")]),
+    Fault(
+        "the average does not move", in_script("run.optimizer.average(run.p, p, lr, step)", "pass"), [steps_by_hand("adamw")]
+    ),
     clip("test_global_norm", "global_norm", "{max} / norm", "{max} / norm**2"),
     clip("test_parameter_norm", "parameter_norm", "{max} / max({max}, ", "{max} / max(1, "),
     clip("test_adaptive", "adaptive", "axis=-1, keepdims=True), {eps}", "axis=-2, keepdims=True), {eps}"),

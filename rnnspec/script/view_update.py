@@ -9,7 +9,8 @@ from rnnspec.frontend.typed import ParameterInfo, Setting, Spec
 from rnnspec.script.averages import average_lines, average_title
 from rnnspec.script.clips import clip_lines
 from rnnspec.script.code import Code, fill, lines, literal, prose
-from rnnspec.script.optimizers import OPTIMIZERS, State, optimizer_lines, title_of, used
+from rnnspec.script.optimizer_rows import State
+from rnnspec.script.optimizers import OPTIMIZERS, optimizer_lines, title_of, used
 from rnnspec.script.schedules import plateau_lines, schedule_lines
 
 

@@ -158,7 +158,7 @@ def test_python_docs() -> None:
 def csv_script(folder: Path, normalize: str, steps: int, **data: Any) -> ModuleType:
     rows = [f"{k},{k * k / 10},{-k}" for k in range(100)]
     (folder / "a.csv").write_text("\n".join(["load,temp,other", *rows]))
-    source = setting("csv", path=Path("/nowhere/a.csv"), columns=["load", "temp"], normalize=normalize)
+    source = setting("csv", path=Path("/nowhere/a.csv"), columns=["load", "temp"], normalize=normalize, missing="refuse")
     x = setting("columns", names=["load", "temp"])
     y = setting("next", columns=["load", "temp"], steps=steps)
     return script(source, (x, "real", 2), (y, "real", 2 * steps), **data)

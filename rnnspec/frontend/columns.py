@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rnnspec.diagnostics import Diagnostic
-from rnnspec.frontend import series, source_files, source_tasks, texts
+from rnnspec.frontend import series, source_files, source_tasks, tables, texts
 from rnnspec.frontend.offers import Offer, Unusable
 from rnnspec.frontend.typed import Setting
 
 SOURCES: dict[str, Callable[[Setting], Offer]] = {
     "text": texts.text,
-    "csv": source_files.table,
+    "csv": tables.table,
     "npz": source_files.archive,
     "ts": series.series,
     "digits": source_files.digits,

@@ -92,11 +92,13 @@ SETTINGS: dict[str, dict[str, Row]] = {
             whole("most", None, Range(2, 1_000_000, closed=True)),
         ),
         "csv": row(
-            "a stream of numbers, one column each; `zscore` gives the training part mean 0, deviation 1; `sunspots` and `co2` "
-            "come with statsmodels, `sf_temps` and `seattle_temps` with vega_datasets",
+            "a stream of numbers, one column each; `zscore` gives the training part mean 0, deviation 1; `missing` numbers are "
+            "filled with the one before (`forward`), the training part's mean, or a line to the one after (`linear`); `sunspots` "
+            "and `co2` come with statsmodels, `sf_temps` and `seattle_temps` with vega_datasets",
             path("path", "sunspots", "co2", "sf_temps", "seattle_temps"),
             columns("columns"),
             NORMALIZE,
+            choice("missing", "refuse", "forward", "mean", "linear"),
         ),
         "npz": row(
             "arrays; the first axis is the sequence, the second time where there is one",

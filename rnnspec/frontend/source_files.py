@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -58,40 +56,8 @@ def existing(path: Path) -> Path:
     return path
 
 
-def table(source: Setting) -> Offer:
-    path = _file(source)
-    names = cast("tuple[str, ...]", source["columns"])
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            header = list(rows.fieldnames or ())
-            for name in names:
-                _check_listed(name, header, f"the table `{path.name}` has no column")
-            steps = sum(_check_row(row, names, path.name, line) for line, row in enumerate(rows, 2))
-    except UnicodeDecodeError as error:
-        raise Unusable(f"the table `{path.name}` is not valid UTF-8", f"at byte {error.start}") from None
-    except (OSError, csv.Error) as error:
-        raise Unusable(f"the table `{path.name}` cannot be read", str(error)) from None
-    if steps < 2:
-        raise Unusable(f"the table `{path.name}` has fewer than two rows")
-    return Offer({name: Column((), False) for name in names}, stream=True, files=files_of(source))
-
-
-def _check_row(row: Mapping[str, str | None], names: tuple[str, ...], file: str, line: int) -> bool:
-    """Every value is a finite number; True, so that rows can be counted."""
-    for name in names:
-        value = row[name]
-        try:
-            finite = value is not None and bool(np.isfinite(float(value)))
-        except ValueError:
-            finite = False
-        if not finite:
-            shown = "nothing" if not value else f"`{value[:20]}`"
-            raise Unusable(f"the column `{name}` of `{file}` must hold numbers", f"line {line} has {shown}")
-    return True
-
-
-def _check_listed(name: str, known: list[str], message: str) -> None:
+def check_listed(name: str, known: list[str], message: str) -> None:
+    """Unusable, with what is there, for a name that is not."""
     if name not in known:
         near = suggest(name, known)
         raise Unusable(f"{message} `{name}`", f"did you mean `{near}`?" if near else "it has: " + ", ".join(known))
@@ -102,7 +68,7 @@ def archive(source: Setting) -> Offer:
     headers = _headers(path)
     columns, lengths = {}, {}
     for name in cast("tuple[str, ...]", source["arrays"]):
-        _check_listed(name, list(headers), f"the file `{path.name}` has no array")
+        check_listed(name, list(headers), f"the file `{path.name}` has no array")
         shape, dtype = headers[name]
         if dtype.kind not in "biuf":
             raise Unusable(f"the array `{name}` of `{path.name}` must hold numbers", f"it holds {dtype}")
@@ -119,7 +85,7 @@ def archive(source: Setting) -> Offer:
 
 def array_of(path: Path, name: str) -> NDArray[Any]:
     """An array of an archive; Unusable where there is none of that name, or the file is damaged."""
-    _check_listed(name, list(_headers(existing(path))), f"the file `{path.name}` has no array")
+    check_listed(name, list(_headers(existing(path))), f"the file `{path.name}` has no array")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return cast("NDArray[Any]", archive[name])

@@ -93,7 +93,7 @@ SETTINGS: dict[str, dict[str, Row]] = {
         ),
         "csv": row(
             "a stream of numbers, one column each; `zscore` gives the training part mean 0, deviation 1; `missing` numbers are "
-            "filled with the one before (`forward`), the training part's mean, or a line to the one after (`linear`); `sunspots` "
+            "filled with the one before (`forward`), the training part's mean, or a line to the next (`linear`); `sunspots` "
             "and `co2` come with statsmodels, `sf_temps` and `seattle_temps` with vega_datasets",
             path("path", "sunspots", "co2", "sf_temps", "seattle_temps"),
             columns("columns"),

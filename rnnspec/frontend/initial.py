@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
+from rnnspec.frontend.arrays import array_of
 from rnnspec.frontend.offers import Unusable
-from rnnspec.frontend.source_files import array_of
 from rnnspec.frontend.typed import ParameterInfo, Setting, Word
 
 

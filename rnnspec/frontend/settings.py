@@ -105,6 +105,16 @@ SETTINGS: dict[str, dict[str, Row]] = {
             path("path"),
             columns("arrays"),
         ),
+        "npy": row(
+            "arrays as in `npz`, one a file and named like it: a list or a pattern; they may be larger than memory",
+            paths("paths"),
+        ),
+        "jsonl": row(
+            "a sequence a line, a JSON object: `fields` with a list have a number (or a list of them) per step, others one per "
+            "sequence, which may be the name of a class; and column `length`",
+            path("path"),
+            columns("fields"),
+        ),
         "ts": row(
             "labelled series of the UCR/UEA archive: columns `x`, `length` and `label` (or `y`, a number); `test` is a file of "
             "its own for that part; `japanese_vowels` and `basic_motions` come with aeon",

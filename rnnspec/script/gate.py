@@ -23,7 +23,7 @@ MEMBERS = {
     "csv": {"DictReader"},
     "gzip": {"open"},
     "re": {"findall"},
-    "json": {"dumps"},
+    "json": {"dumps", "loads"},
     "hashlib": {"sha256"},
     "time": {"perf_counter"},
     "argparse": {"ArgumentParser"},

@@ -37,6 +37,7 @@ from rnnspec.passes.reductions import reductions
 from rnnspec.passes.schedule import schedule
 from rnnspec.passes.simplify import simplify
 from rnnspec.passes.stack import stack
+from rnnspec.passes.starts import starts
 from rnnspec.passes.weight_gradients import weight_gradients
 from rnnspec.script.fast import fast
 from rnnspec.script.render import render
@@ -58,6 +59,7 @@ def passes(level: int, batch: int) -> list[tuple[str, Pass]]:
             ("simplify", simplify),
             ("differentiate", differentiate),
             ("simplify gradient", simplify),
+            ("starts", starts),  # what begins in several ways is stored for each
             ("materialise", materialise),  # what is repeated over steps or rows, where it is needed as a whole
             ("schedule", schedule),  # the textbook: every equation inside a loop over time
         ]
@@ -74,6 +76,7 @@ def passes(level: int, batch: int) -> list[tuple[str, Pass]]:
         ("reductions", reductions),  # behind the derivative, whose rules know the plain sums
         ("simplify sums", simplify),
         ("halve", halve),  # behind the derivative, which knows the sigmoid as a whole
+        ("starts", starts),  # what begins in several ways is stored for each
         ("materialise", materialise),  # what is repeated over steps or rows, where it is needed as a whole
         ("hoist", partial(hoist, batch=batch)),  # last: it decides what is left inside the loops
     ]

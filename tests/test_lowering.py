@@ -17,7 +17,7 @@ def lowered(made: Model) -> list[str]:
     """The lines of the equations: without parameters and data, and without the loss, which is always the same."""
     found = shown(lower(made))
     end = next(k for k, line in enumerate(found) if line.startswith("difference"))
-    return [line for line in found[:end] if not line.endswith((" = input()", " {True}"))]
+    return [line for line in found[:end] if not line.endswith((" = input()", " = share()", " {True}"))]
 
 
 def test_a_parameter_is_repeated_over_the_steps() -> None:
@@ -201,11 +201,10 @@ def test_dropout_is_a_product_with_what_the_frame_draws() -> None:
 
 
 def test_the_loss_weighs_each_step_by_its_share() -> None:
-    assert shown(lower(model({"h": at(W, x)})))[-6:] == lines("""
+    assert shown(lower(model({"h": at(W, x)})))[-5:] == lines("""
         difference  [4] step = sub(h, y)
         loss_square [4] step = square(difference)
         loss_total  [1] step = total(loss_square) {1}
         loss_scaled [1] step = scale(loss_total) {0.25}
-        share       [1] step = share()
         loss        [1] fixed = mean_loss(loss_scaled, share)
     """)

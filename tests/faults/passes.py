@@ -16,7 +16,7 @@ from rnnspec.passes import hoist, lower, stack
 from rnnspec.passes.lower import Lowering
 from rnnspec.passes.place import Placer
 from rnnspec.passes.schedule import Scheduler
-from tests import test_held, test_place
+from tests import test_held, test_place, test_starts
 from tests.faults.planting import Fault, attribute, instead, models
 from tests.faults.sketches import crossed, lagged, remembered, turned
 
@@ -183,6 +183,8 @@ def at_the_same_step(right: Any) -> Any:
     return lambda self, item, number, direction, whole, lag: right(self, item, number, direction, whole, 0)
 
 
+STARTS = [partial(test_starts.every_start_counts, level) for level in (0, 1)]
+
 FAULTS = [
     Fault("states are not held behind the end", attribute(lower, "recurrent_names", instead(lambda model: set())), [padded]),
     Fault("later steps ignore the lengths", attribute(Lowering, "_lead", instead(plain_lead)), models(0)),
@@ -205,6 +207,7 @@ FAULTS = [
     Fault("in place on other rows", attribute(Placer, "in_place", any_rows), [in_place_rows]),
     Fault("in place with an operand read twice", attribute(Placer, "in_place", instead(in_place_at_will)), TWICE),
     Fault("in place over what a choice reads", attribute(Placer, "in_place", instead(in_place_at_will)), CHOICE),
+    Fault("one start for all names of a value", attribute(compiler, "starts", instead(lambda made: made)), STARTS),
     Fault("starts are not kept", attribute(Placer, "_pinned", instead(lambda self, item: False)), [remembered()]),
     Fault("later steps in the same loop", attribute(Scheduler, "_readable", at_the_same_step), models(14)),
     Fault("a settled loop is turned", attribute(Scheduler, "_looks_aside", instead(lambda self, *_: False)), [turned()]),

@@ -237,6 +237,8 @@ class Builder:
     def _loss(self) -> tuple[Target, Expr]:
         when: When = "step" if self.timed_loss else "sequence"
         size = self.random.choice(self.sizes)
+        if not self.timed_loss and self.random.random() < 0.3:
+            return self._spelling(size)
         classes = self.random.random() < 0.5
         target = Target(self._data_name(), (size,), when, "classes" if classes else "real")
         wanted = Read(target.name, target.shape, when)
@@ -256,6 +258,13 @@ class Builder:
         if self.random.random() < 0.2:
             loss = add(mul(0.5, loss), mul(0.1, call("sum", call("square", y))))
         return target, loss
+
+    def _spelling(self, size: int) -> tuple[Target, Expr]:
+        """Labels that all steps together spell."""
+        target = Target(self._data_name(), (size,), "sequence", "labels", longest=self.random.choice([1, 2, 3]))
+        leaves = self._readable("step")
+        out = self._define(self._expressions(leaves).readout(size, self._loose_ends(leaves)), "step", 1)
+        return target, call("ctc", Read(out.name, out.shape, "step"), Read(target.name, target.shape, "sequence"))
 
     def _class_options(self, size: int) -> dict[str, object]:
         """Smoothing, weights of classes, a class to ignore; each now and then."""

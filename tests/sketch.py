@@ -154,6 +154,8 @@ def _array(item: Input | Target) -> str:
 
 
 def _target(item: Target) -> str:
+    if item.encoding == "labels":
+        return f"labels({_array(item)}, count={item.shape[0]})"
     if item.encoding == "classes":
         return f"classes({_array(item)}, count={item.shape[0]})"
     return f"values({_array(item)}, size={item.shape[0]})"
@@ -168,6 +170,8 @@ def _attributes(info: ParameterInfo) -> str:
 
 def _values(item: Input | Target) -> np.ndarray:
     leading = (SEQUENCES, STEPS) if item.when == "step" else (SEQUENCES,)
+    if isinstance(item, Target) and item.longest:
+        return np.ones((SEQUENCES, item.longest), int)
     if item.encoding in ("ids", "classes"):
         return np.resize(np.arange(item.shape[0]), leading)
     return np.linspace(-1, 1, int(np.prod((*leading, *item.shape)))).reshape(*leading, *item.shape)

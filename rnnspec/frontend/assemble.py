@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import Literal
 
 from rnnspec.diagnostics import Diagnostic
 from rnnspec.frontend.encodings import Item
@@ -91,7 +92,8 @@ def as_input(item: Item) -> Input:
 
 def as_target(item: Item) -> Target:
     """A target of the typed tree."""
-    return Target(item.name, (item.size,), item.when, "classes" if item.whole else "real", item.span)
+    encoding: Literal["classes", "real", "labels"] = "labels" if item.longest else "classes" if item.whole else "real"
+    return Target(item.name, (item.size,), item.when, encoding, item.span, item.longest)
 
 
 def check_of_data(draft: Draft, whens: Mapping[str, When]) -> list[Diagnostic]:

@@ -36,6 +36,7 @@ class Item:
     span: Span  # of its name
     call: Setting
     flat: bool = False  # numbers that have no axis for their size in the data
+    longest: int = 0  # so many labels a sequence may have; 0 for what is no sequence of labels
 
     @property
     def size(self) -> int:
@@ -103,7 +104,8 @@ class Encoder:
         when, whole, form = found
         axes = self.offer.columns[_named(setting)[0]].axes
         flat = not whole and not self.offer.stream and len(axes) == (when == "step")
-        return Item(key.value, section, when, whole, form, key.span, setting, flat)
+        longest = axes[0] if setting.name == "labels" else 0
+        return Item(key.value, section, when, whole, form, key.span, setting, flat, longest)
 
     def target_of(self, column: str) -> Item | None:
         """The target that is made from a column."""
@@ -337,6 +339,19 @@ def _classes(reader: _Reader) -> Found | None:
     return "step" if step else "sequence", True, reader.given(count)
 
 
+def _labels(reader: _Reader) -> Found | None:
+    name, count = str(reader.setting["array"]), cast(int, reader.setting["count"])
+    column = reader.column(name)
+    if column is None or not _length(reader) or not reader.fits(name, column, 1, "sequence, label"):
+        return None
+    if reader.encoder.offer.stream:
+        reader.fail("E0704", "a stream has no labels per sequence")
+        return None
+    if not reader.whole(name, column) or not reader.classes(name, column, count):
+        return None
+    return "sequence", True, reader.given(count)
+
+
 def _values(reader: _Reader) -> Found | None:
     name, size = str(reader.setting["array"]), cast(int, reader.setting["size"])
     column = reader.column(name)
@@ -362,5 +377,6 @@ ENCODINGS: dict[str, Callable[[_Reader], Found | None]] = {
     "vector": _vector,
     "next": _next,
     "classes": _classes,
+    "labels": _labels,
     "values": _values,
 }

@@ -60,6 +60,7 @@ class Function:
     where: tuple[Part, ...] = ("model", "loss")
     of_classes: bool = False  # what is compared with is a class
     applies: str = ""  # the function that a loss applies to the prediction itself
+    of_labels: bool = False  # what is compared with is a sequence of labels
     ascending: bool = False  # a metric that is better the higher it is
     over_time: bool = False  # reads its first value at all steps, and gives one for each sequence
     random: bool = False  # draws numbers in training: every call has a place of its own
@@ -229,6 +230,15 @@ _ROWS = (
         "macro_f1", _PAIR, "compared", "mean over the classes that occur of 2 hits / (times predicted + times right)",
         options=(_IGNORE,), where=("metric",), of_classes=True, ascending=True,
     ),
+    Function(
+        "ctc", ("scores", "labels"), "compared",
+        "-log of the chance that the scores of all steps spell the labels; class 0 is the blank",
+        where=("loss",), of_labels=True, applies="softmax", over_time=True,
+    ),
+    Function(
+        "edit_distance", ("scores", "labels"), "compared", "edits from the best class of each step to the labels, per label",
+        where=("metric",), of_labels=True, over_time=True,
+    ),
     Function("rmse", _PAIR, "compared", "square root of the mean squared difference", where=("metric",)),
     Function(
         "r2", _PAIR, "compared", "1 - mean squared difference / variance of the target, mean over the features",
@@ -254,7 +264,7 @@ ALIASES: dict[str, str] = {
     "transpose": ".T", "clip": "clamp", "if": "where", "split": "chunk", "sqr": "square", "swish": "silu",
     "hardtanh": "hard_tanh", "hardsigmoid": "hard_sigmoid", "logsigmoid": "log_sigmoid", "logsoftmax": "log_softmax",
     "leakyrelu": "leaky_relu", "rmsnorm": "rms_norm", "norm": "norm2", "amax": "max", "amin": "min",
-    "detach": "stop_gradient", "gaussian_noise": "noise", "batchnorm": "batch_norm",
+    "detach": "stop_gradient", "gaussian_noise": "noise", "batchnorm": "batch_norm", "ctc_loss": "ctc",
 }  # fmt: skip
 """What other systems call it, and what to write here."""
 

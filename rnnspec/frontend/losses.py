@@ -41,16 +41,30 @@ def _wrong(call: Call, targets: Mapping[str, Item]) -> Diagnostic | None:
         message = f"the arguments of `{name}` are in the wrong order"
         return problem("E0607", message, p, "this is a target", help=f"write `{name}({q.text}, {p.text})`")
     item = _target(target, targets)
-    if FUNCTIONS[name].of_classes:
+    row = FUNCTIONS[name]
+    if row.of_labels or (item is not None and item.longest):
+        found = _wrong_labels(name, item, q)
+    elif row.of_classes:
         found = _wrong_classes(name, item, target) or _wrong_numbers(call, item)
     elif item is not None and item.whole:
         message = f"`{name}` needs numbers, but `{item.name}` holds classes"
         found = problem("E0607", message, q, help="use `cross_entropy`")
     else:
         found = None
-    if found is None and item is not None and {prediction.when, target.when} == {"step", "sequence"}:
+    if found is None and item is not None and not row.over_time and {prediction.when, target.when} == {"step", "sequence"}:
         found = _different_times(prediction, item, p)
     return found
+
+
+def _wrong_labels(name: str, item: Item | None, span: Span) -> Diagnostic | None:
+    """Sequences of labels go with the functions that are made for them."""
+    if not FUNCTIONS[name].of_labels:
+        holds = item.name if item else ""
+        return problem("E0607", f"`{name}` cannot compare with `{holds}`: it holds sequences of labels", span, help="use `ctc`")
+    if item is None or not item.longest:
+        help = "encode a target with `labels(...)`"
+        return problem("E0607", f"the second argument of `{name}` must be a target with sequences of labels", span, help=help)
+    return None
 
 
 def _wrong_classes(name: str, item: Item | None, target: Expr) -> Diagnostic | None:

@@ -196,6 +196,6 @@ class ModelReader:
             loss_span=self.loss.span,
             metrics=replace(make, dropped={}).metrics(self.metrics),
             sizes=tuple((name, value) for name, value in sizes.items() if value is not None),
-            masked=any(dict(item.call.arguments).get("length") for item in self.items),
+            masked=any(dict(item.call.arguments).get("length") for item in self.items if not item.longest),
         )
         return with_averages(made)

@@ -204,6 +204,12 @@ SETTINGS: dict[str, dict[str, Row]] = {
     "targets": {
         "next": row("what comes next, or the `steps` next", columns("columns"), whole("steps", 1)),
         "classes": row("a class per step or per sequence", column("array"), whole("count")),
+        "labels": row(
+            "a sequence of labels, from 1 to `count` - 1, of its own `length`; what is 0 (the blank of `ctc`) is no label",
+            column("array"),
+            whole("count"),
+            column("length", None),
+        ),
         "values": row("`size` numbers per step or per sequence", column("array"), whole("size")),
     },
 }

@@ -130,13 +130,16 @@ class Input:
 
 @dataclass(frozen=True)
 class Target:
-    """What the model should predict.  `classes`: whole numbers below `shape[0]`; `real`: numbers of that shape."""
+    """What the model should predict.  `classes`: whole numbers below `shape[0]`; `real`: numbers of that shape; `labels`:
+    up to `longest` whole numbers from 1 up to but without `shape[0]`, then zeros.
+    """
 
     name: str
     shape: Shape
     when: When
-    encoding: Literal["classes", "real"]
+    encoding: Literal["classes", "real", "labels"]
     span: Span | None = field(default=None, compare=False)
+    longest: int = 0
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,16 @@ def number(_: list[Value], __: Any) -> Shape:
     return (1,)
 
 
+def label_vector(args: list[Value], _: Any) -> Shape:
+    """Labels with blanks around them."""
+    return (2 * args[0].shape[0] + 1,)
+
+
+def label_matrix(args: list[Value], classes: Any) -> Shape:
+    """A row of all classes for each label and blank."""
+    return (*label_vector(args, None), classes)
+
+
 def always(time: Time) -> Callable[[list[Value], Any], Time]:
     """A time rule that does not depend on the operands."""
     return lambda args, attr: time
@@ -126,6 +136,7 @@ OPS: dict[str, Op] = {
     "numbers": Op("data", first, latest, "a matrix of numbers that the spec gives", "its rows"),
     "weight": Op("data", first, latest, "what a step (or sequence) weighs in a mean over the batch", "of its step, or of all?"),
     "training": Op("data", first, latest, "is this a step of training?", condition=True, silent=True),
+    "labels": Op("data", first, latest, "labels of each sequence, 0 after its last one", "how many classes there are"),
     # views
     "rows": Op("view", lambda a, r: (r[1] - r[0], *a[0].shape[1:]), latest, "a range of rows", "(low, high)"),
     "shift": Op("view", first, always("step"), "v[t-k]; further operands: v[0], v[-1] ... (v[T+1] ... for k < 0)", "k"),
@@ -203,6 +214,10 @@ OPS: dict[str, Op] = {
     "at_last": Op("other", first, always("step"), "a value at the last valid step, zero at all others"),
     "step_at": Op("other", first, always("sequence"), "the value at a step; 0 where the window goes on", "index", whole=True),
     # losses
+    "logaddexp": _elementwise("log(exp(a) + exp(b))"),
+    "label_rows": Op("other", label_matrix, latest, "1 at the class of: blank, label, blank, .. blank", "classes", silent=True),
+    "label_skips": Op("other", label_vector, latest, "0 where a path may skip the blank before, else log(0)", silent=True),
+    "label_ends": Op("other", label_vector, latest, "0 where a path may end, else log(0)", silent=True),
     "cross_entropy": Op("other", number, latest, "-log_softmax(a) at the class; operands: a, class, log_softmax(a)"),
     "softmax_error": Op("other", first, latest, "softmax(a) - one_hot(class), from log_softmax(a)"),
     "mean_loss": Op("other", number, always("fixed"), "the sum of loss terms times their share", summed=True),

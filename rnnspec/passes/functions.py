@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from rnnspec.frontend import typed
 from rnnspec.ir.ops import ELEMENTWISE
+from rnnspec.ir.program import Time
 from rnnspec.passes.batch_norm import batch_norm
 from rnnspec.passes.curves import gelu, hard_sigmoid, hard_tanh, leaky_relu, log_sigmoid, selu, silu, softsign
 from rnnspec.passes.operands import Operands
@@ -274,6 +275,49 @@ def max_over_time(low: Operands, value: int) -> int:
     return graph.emit("last", largest)
 
 
+LOG_0 = -1e30
+"""Stands for the logarithm of 0; sums with it stay finite."""
+
+
+def ctc(low: Operands, call: typed.Call) -> int:
+    """Graves et al. 2006: -log of the sum over all paths, 0 where no path fits into the steps of a sequence.
+
+    alpha holds the logarithms of the chances to have come to each blank and label (eqs. 6 and 7, in logarithms); its adjoint
+    runs backwards, as beta does in the paper.
+    """
+    graph, (scores, labels) = low.graph, low.arguments(call)
+    logs = graph.emit("log_softmax", low.at_time(scores, "step"), name="log_p")
+    rows = graph.emit("label_rows", labels, attr=graph[logs].shape[0], name="spelling")
+    emitted = graph.emit("matmul", rows, logs, name="emitted")
+    alpha, size = graph.promise(), graph[rows].shape[0]
+    start = graph.emit("concat", low.at_time(graph.constant(0.0), "sequence"), log_0(low, size - 1, "sequence"))
+    before = graph.shift(alpha, 1, (size,), [start], "alpha_last")
+    one, two = (
+        graph.emit("concat", log_0(low, k), graph.emit("rows", before, attr=(0, size - k)), name=name)
+        for k, name in ((1, "stepped"), (2, "leapt"))
+    )
+    skipped = graph.emit("add", *low.together(two, graph.emit("label_skips", labels, name="skips")), name="skipped")
+    arrived = graph.emit("logaddexp", graph.emit("logaddexp", before, one, name="moved"), skipped, name="arrived")
+    made = graph.emit("add", arrived, emitted, name="alpha")
+    graph.keep_promise(alpha, made)
+    ends = graph.emit("add", graph.emit("last", made), graph.emit("label_ends", labels, name="ends"), name="ended")
+    chance = log_sum_exp(low, ends)
+    possible = graph.emit("greater", *low.matched(chance, graph.constant(LOG_0 / 2)))
+    return graph.emit("select", *low.matched(possible, graph.emit("scale", chance, attr=-1.0), graph.constant(0.0)))
+
+
+def log_0(low: Operands, size: int, time: Time = "step") -> int:
+    """A vector of logarithms of 0."""
+    return low.as_shape(low.at_time(low.graph.constant(LOG_0), time), (size,))
+
+
+def log_sum_exp(low: Operands, value: int) -> int:
+    """log(sum(exp(v))), shifted by the largest so that it cannot overflow."""
+    top = low.graph.emit("stop_gradient", low.graph.emit("max", value))
+    shifted = low.graph.emit("sub", *low.matched(value, top))
+    return low.graph.emit("add", low.graph.emit("log", total(low, low.graph.emit("exp", shifted))), top)
+
+
 def mse(low: Operands, call: typed.Call) -> int:
     """The mean over features of the squared difference."""
     difference = low.graph.emit("sub", *low.matched(*low.arguments(call)), name="difference")
@@ -362,6 +406,7 @@ FUNCTIONS: dict[str, Rule] = {
     "cross_entropy": cross_entropy,
     "mse": mse,
     "mae": mae,
+    "ctc": ctc,
     "huber": huber,
     "bce": bce,
     "poisson_nll": poisson_nll,

@@ -60,6 +60,9 @@ class Lowering(Operands):
         if item.encoding == "real":
             self.values[item.name] = self.graph.leaf("input", item.name, stored(item.shape), item.when)
             return
+        if isinstance(item, typed.Target) and item.longest:
+            self.values[item.name] = self.graph.leaf("labels", item.name, (item.longest,), item.when, item.shape[0])
+            return
         ids = self.graph.leaf("ids", item.name, (), item.when, item.shape[0])
         one_hot = item.encoding == "ids"
         self.values[item.name] = self.graph.emit("one_hot", ids, attr=item.shape[0], name=item.name) if one_hot else ids

@@ -142,6 +142,11 @@ def d_log_softmax(g: Graph, y: Value, dy: int) -> Contributions:
     return [(y.args[0], g.emit("sub", dy, share))]
 
 
+def d_logaddexp(g: Graph, y: Value, dy: int) -> Contributions:
+    """y = log(exp(a) + exp(b)): da = dy * exp(a - y), db = dy * exp(b - y)."""
+    return [(a, g.emit("mul", dy, g.emit("exp", g.emit("sub", a, y.id)))) for a in y.args]
+
+
 def d_spread(g: Graph, y: Value, dy: int) -> Contributions:
     """The sum over the rows that a number was repeated over."""
     return [(y.args[0], g.emit("total", dy, attr=y.attr[0]))]
@@ -208,6 +213,7 @@ VJPS: dict[str, Rule] = {
     "select": d_select,
     "rms_scale": d_rms_scale,
     "softmax": d_softmax,
+    "logaddexp": d_logaddexp,
     "log_softmax": d_log_softmax,
     "cumsum": d_cumsum,
     "max": d_extreme,

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 
 from rnnspec.ir.program import Shape, Value
+from rnnspec.script import labels
 from rnnspec.script.elementwise import UFUNCS, clip, elu, halved, select, softplus, squash, ufunc
 from rnnspec.script.operands import Operands
 
@@ -310,6 +311,9 @@ CALLS: dict[str, Call] = {
     "min": over_features("minimum.reduce({}, axis={}, out={})"),
     "norm2": over_features("sqrt(add.reduce(square({}), axis={}), out={})"),
     "cumsum": lambda o, v, out, a: [f"add.accumulate({a[0]}, axis={axes(v)}, out={out})"],
+    "label_rows": lambda o, v, out, a: [f"{out}[...] = label_rows({a[0]}, {o.size(v.attr)})"],
+    "label_skips": lambda o, v, out, a: [f"{out}[...] = label_skips({a[0]})"],
+    "label_ends": lambda o, v, out, a: [f"{out}[...] = label_ends({a[0]})"],
     "softmax": softmax,
     "log_softmax": log_softmax,
     "batch_sum": batch_sum,
@@ -331,6 +335,7 @@ def _timed(o: Operands, value: Value) -> bool:
 
 
 HELPERS = {
+    **labels.HELPERS,
     "columns": '''def columns(a, out):
     """(time, rows, batch) becomes (rows, time, batch): all steps as columns, a few at a time for the cache."""
     for t in range(0, len(a), 4):

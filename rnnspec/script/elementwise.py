@@ -6,6 +6,7 @@ from rnnspec.ir.program import Value
 from rnnspec.script.operands import Operands
 
 UFUNCS = {
+    "logaddexp": "logaddexp",
     "add": "add", "mul": "multiply", "sub": "subtract", "div": "divide", "rms_scale": "multiply", "exp": "exp", "log": "log",
     "sqrt": "sqrt", "abs": "absolute", "sign": "sign", "square": "square", "sin": "sin", "cos": "cos",
     "minimum": "minimum", "maximum": "maximum",

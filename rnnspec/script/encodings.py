@@ -51,7 +51,7 @@ def _begins(spec: Spec, name: str, symbol: int) -> Code:
 
 def length_column(spec: Spec) -> str:
     """The column with the number of valid steps of each sequence; empty where all are equally long."""
-    named = (dict(e.call.arguments).get("length") for e in spec.data.encodings)
+    named = (dict(e.call.arguments).get("length") for e in spec.data.encodings if e.call.name != "labels")
     return next((cast(str, name) for name in named if name), "") if spec.model.masked else ""
 
 
@@ -97,6 +97,15 @@ def _next(spec: Spec, encoding: Encoding, item: Item) -> Code:
     return Code(f"np.stack([columns[name][t + k] for k in range(1, {steps + 1}) for name in {columns}], axis=-1)")
 
 
+def _labels(spec: Spec, encoding: Encoding, item: Item) -> Code:
+    """Zeros stand after the last label."""
+    name, length = named(encoding)[0], encoding.call["length"]
+    if length is None:
+        return fill("columns[{name}][rows]", name=name)
+    valid = fill("np.arange(columns[{name}].shape[1]) < columns[{length}][rows, None]", name=name, length=length)
+    return fill("np.where({valid}, columns[{name}][rows], 0)", valid=valid, name=name)
+
+
 ROWS: dict[str, Callable[[Spec, Encoding, Item], Code]] = {
     "one_hot": _same_step,
     "vectors": _same_step,
@@ -105,6 +114,7 @@ ROWS: dict[str, Callable[[Spec, Encoding, Item], Code]] = {
     "columns": _side_by_side,
     "next": _next,
     "classes": _same_step,
+    "labels": _labels,
     "values": _same_step,
 }
 
@@ -112,7 +122,7 @@ ROWS: dict[str, Callable[[Spec, Encoding, Item], Code]] = {
 def load_line(item: Item, here: str) -> Code:
     """Copy one entry of a batch into storage, where it has the name `here`: features become rows, the batch columns."""
     name, key = identifier(here), literal(item.name)
-    if item.encoding in ("ids", "classes"):
+    if item.encoding in ("ids", "classes", "labels"):
         return Code(f"w.{name}[...] = batch[{key}].T")
     number = "" if item.shape else "[..., None]"
     return Code(f"w.{name}[...] = np.moveaxis(batch[{key}]{number}, 0, -1)")

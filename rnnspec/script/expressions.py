@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rnnspec.script import labels
+
 ATOM, POWER, UNARY, PRODUCT, SUM, LOOSE = 5, 4, 3, 2, 1, 0
 
 
@@ -76,6 +78,10 @@ EXPRESSIONS: dict[str, Row] = {
     "not": Row("~{0}", UNARY, (ATOM,)),
     "one_hot": Row("one_hot({0}, {k})", helper="one_hot"),
     "cumsum": Row("np.cumsum({0}, 0)"),
+    "logaddexp": Row("np.logaddexp({0}, {1})"),
+    "label_rows": Row("label_rows({0}, {k})", helper="label_rows"),
+    "label_skips": Row("label_skips({0})", helper="label_skips"),
+    "label_ends": Row("label_ends({0})", helper="label_ends"),
     "softmax": Row("softmax({0})", helper="softmax"),
     "log_softmax": Row("log_softmax({0})", helper="log_softmax"),
     "cross_entropy": Row("-at_class({2}, {1})", PRODUCT, helper="at_class"),
@@ -94,6 +100,7 @@ PRODUCTS: dict[tuple[str, int], Row] = {
 """A product by the time of its matrix and the number of axes of its right side."""
 
 HELPERS = {
+    **labels.HELPERS,
     "sigmoid": '''def sigmoid(a):
     """1 / (1 + exp(-a)), written so that it cannot overflow."""
     return 0.5 * np.tanh(0.5 * a) + 0.5''',

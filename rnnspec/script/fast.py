@@ -54,7 +54,7 @@ class FastPrinter:
             size=self.layout.size,
             outputs=tuple((n, o.whole(v), self.values[v].time) for n, v in self.program.roots.outputs),
             averages=tuple((self.values[p].name, o.whole(v)) for p, v in self.program.roots.averages),
-            inputs=tuple((v.name, o.attribute[v.id]) for v in self.values.values() if v.op in ("input", "ids")),
+            inputs=tuple((v.name, o.attribute[v.id]) for v in self.values.values() if v.op in ("input", "ids", "labels")),
         )
 
     # ---- forward and backward
@@ -238,7 +238,7 @@ class FastPrinter:
             return [f"    w.{name} = {matrix(value)}"]
         extra = buffer.front + buffer.back
         axes = axes_text(buffer, f"T + {extra}" if extra else "T", self.spec)
-        kind = "bool" if buffer.condition else "int" if value.op == "ids" else "dtype"
+        kind = "bool" if buffer.condition else "int" if value.op in ("ids", "labels") else "dtype"
         if extra and value.op in DATA:
             return [
                 f"    w.{name}_all = np.zeros({axes}, {kind})",

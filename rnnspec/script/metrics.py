@@ -88,6 +88,30 @@ EACH_FEATURE = {
 }  # fmt: skip
 """What each feature (or class) of each step has."""
 
+EDITS = '''
+def edits(scores, labels, lengths):
+    """Insertions, deletions and changes that turn what each sequence spells into its labels (Levenshtein 1966)."""
+    found = []
+    for best, wanted, length in zip(scores.argmax(-1), labels, lengths):
+        spelt = [int(c) for c, before in zip(best[:length], [0, *best[: length - 1]]) if c and c != before]
+        row = list(range(np.count_nonzero(wanted) + 1))
+        for i, c in enumerate(spelt, 1):
+            last, row = row, [i]
+            for j, label in enumerate(wanted[wanted > 0]):
+                row.append(min(row[j] + 1, last[j + 1] + 1, last[j] + (c != label)))
+        found.append(row[-1])
+    return np.array(found)
+'''
+
+LABEL_COUNT = '''
+def label_count(scores, labels, lengths):
+    """How many labels each sequence has."""
+    return (labels > 0).sum(1)
+'''
+
+EACH_SEQUENCE = {"edits": EDITS, "label_count": LABEL_COUNT}
+"""What each sequence has, from predictions of all steps, labels, and the number of steps."""
+
 MACRO_F1 = '''
 def macro_f1(hits, predicted, actual):
     """2 hits / (predicted + actual), the mean over all classes that occur or are predicted."""
@@ -111,6 +135,7 @@ FORMULAS = {
     "bits_per_character": Formula(("cross_entropy",), "{0} / np.log(2)"),
     "rmse": Formula(("mse",), "np.sqrt({0})"),
     "r2": Formula(("errors", "wanted", "squares"), "(1 - {0} / ({2} - {1} ** 2)).mean()"),
+    "edit_distance": Formula(("edits", "label_count"), "{0} / {1}"),
     "macro_f1": Formula(("hits", "predicted", "actual"), "macro_f1({0}, {1}, {2})", MACRO_F1),
 }
 
@@ -153,8 +178,10 @@ class Averages:
         ignore = options.pop("ignore", None)
         if not call.options and call == plain(self.model.loss):
             return Code('mean["loss"]')
-        self.functions.append({**EACH_STEP, **EACH_FEATURE}[call.function])
+        self.functions.append({**EACH_STEP, **EACH_FEATURE, **EACH_SEQUENCE}[call.function])
         arguments = [*map(self._array, call.args), *map(literal, options.values())]
+        if call.function in EACH_SEQUENCE:
+            arguments.append(Code('batch["length"]' if self.model.masked else "[T] * B"))
         value = Code(f"{call.function}({', '.join(arguments)})")
         if ignore is None:
             return self._entry(call, value)

@@ -125,7 +125,7 @@ class TextbookPrinter:
             size=self.layout.size,
             outputs=tuple((n, self._whole(v), self.values[v].time) for n, v in self.program.roots.outputs),
             averages=tuple((self.values[p].name, self.steps.target(v)) for p, v in self.program.roots.averages),
-            inputs=tuple((v.name, self.names[v.id]) for v in self.values.values() if v.op in ("input", "ids")),
+            inputs=tuple((v.name, self.names[v.id]) for v in self.values.values() if v.op in ("input", "ids", "labels")),
         )
 
     def _whole(self, item: int) -> str:
@@ -259,7 +259,7 @@ class TextbookPrinter:
         batch = [] if value.time == "fixed" else ["B"]
         axes = ", ".join([*time, *shape_text(value.shape, self.sizes), *batch])
         axes = f"({axes}{',' if ',' not in axes else ''})"
-        kind = "int" if value.op == "ids" else "bool" if self.steps.is_condition(value) else "dtype"
+        kind = "int" if value.op in ("ids", "labels") else "bool" if self.steps.is_condition(value) else "dtype"
         name = self.names[value.id]
         if value.op == "numbers":
             return [f"    w.{name} = {matrix(value)}"]

@@ -38,6 +38,7 @@ class Data:
     examples: Code
     timed: Code
     counts: Code  # how many classes there may be, where a file could say otherwise
+    labels: Code  # sequences of labels
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def data(spec: Spec) -> Data:
     length, timed, file = length_column(spec), timed_item(spec), bool(spec.data.files)
     shuffled = 'generator(seed, "order", epoch).permutation(n) if split == "train" else np.arange(n)'
     ahead = f" - {horizon(spec)}" if horizon(spec) else ""
-    counts = {item.name: item.shape[0] for item in items(spec) if item.encoding in ("ids", "classes")}
+    counts = {item.name: item.shape[0] for item in items(spec) if item.encoding in ("ids", "classes", "labels")}
+    labels = [item.name for item in spec.model.targets if item.encoding == "labels"]
     return Data(
         split=_split(spec),
         files=reads_files(spec),
@@ -112,6 +114,7 @@ def data(spec: Spec) -> Data:
         back=back(spec) > 0,
         examples=examples(spec),
         timed=literal([item.name for item in items(spec) if item.when == "step"]),
+        labels=literal(labels) if labels and file else Code(""),
         counts=literal(counts) if counts and file and not spec.data.stream else Code(""),
     )
 

@@ -153,6 +153,25 @@ def _gaussian_nll(mean: Array, target: Array, variance: Array, *, eps: float) ->
     return _features(0.5 * (np.log(variance) + (mean - target) ** 2 / variance)).mean(1)
 
 
+def _ctc(scores: Sequence[Array], labels: np.ndarray, lengths: np.ndarray) -> Array:
+    """Each sequence by itself: the chances of all prefixes (Graves et al. 2006, section 4.1), which few steps allow."""
+    chances = [_softmax(s) for s in scores]
+    return np.array([_ctc_of_one([p[b % len(p)] for p in chances[:n]], labels[b]) for b, n in enumerate(lengths)])
+
+
+def _ctc_of_one(chances: Sequence[Array], labels: np.ndarray) -> Any:
+    symbols = [0]
+    for label in labels[labels > 0]:
+        symbols += [int(label), 0]
+    found: list[Any] = [float(k == 0) for k in range(len(symbols))]
+    for p in chances:
+        skips = [k > 1 and symbols[k] not in (0, symbols[k - 2]) for k in range(len(symbols))]
+        came = [found[k] + (found[k - 1] if k else 0) + (found[k - 2] if skips[k] else 0) for k in range(len(symbols))]
+        found = [p[symbol] * chance for symbol, chance in zip(symbols, came, strict=True)]
+    whole = sum(found[-2:])
+    return -np.log(whole) if whole else 0.0
+
+
 def _cross_entropy(
     prediction: Array, target: Array, *, smoothing: float, weights: Sequence[float] | None, ignore: int | None
 ) -> Array:
@@ -225,6 +244,7 @@ LIBRARY = Library(
         "cross_entropy": _cross_entropy,
         "mse": _mse,
         "mae": _mae,
+        "ctc": _ctc,
         "huber": _huber,
         "bce": _bce,
         "poisson_nll": _poisson_nll,

@@ -49,6 +49,13 @@ def _cross_entropy(
     return found if ignore is None else found * (1 - target[:, ignore])
 
 
+def _ctc(scores: Sequence[Tensor], labels: Any, lengths: Any) -> Tensor:
+    batch = len(lengths)
+    logs = torch.log_softmax(torch.stack([s.expand(batch, -1) for s in scores]), -1)
+    found, counts = torch.as_tensor(labels), torch.as_tensor(labels > 0).sum(1)
+    return functional.ctc_loss(logs, found, torch.as_tensor(lengths), counts, reduction="none", zero_infinity=True)
+
+
 def _mean_of(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """A loss of torch for each sequence, as the mean over all features."""
 
@@ -121,6 +128,7 @@ LIBRARY = Library(
         "cross_entropy": _cross_entropy,
         "mse": _mean_of(functional.mse_loss),
         "mae": _mean_of(functional.l1_loss),
+        "ctc": _ctc,
         "huber": _mean_of(functional.huber_loss),
         "bce": _mean_of(functional.binary_cross_entropy_with_logits),
         "poisson_nll": _mean_of(functional.poisson_nll_loss),

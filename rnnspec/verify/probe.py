@@ -50,6 +50,9 @@ def _parameter(info: ParameterInfo, random: np.random.Generator) -> Array:
 
 
 def _data(item: Input | Target, random: np.random.Generator, T: int, B: int, dtype: DTypeLike) -> Array:
+    if isinstance(item, Target) and item.longest:
+        counts = random.integers(0, item.longest + 1, (B, 1))
+        return np.where(np.arange(item.longest) < counts, random.integers(1, item.shape[0], (B, item.longest)), 0)
     leading = (B, T) if item.when == "step" else (B,)
     if item.encoding in ("ids", "classes"):
         return random.integers(0, item.shape[0], leading)

@@ -103,6 +103,9 @@ class Run:
             self._read_data(item, np.asarray(batch[item.name]))
 
     def _read_data(self, item: Input | Target, data: np.ndarray) -> None:
+        if isinstance(item, Target) and item.encoding == "labels":
+            self.once[item.name] = data
+            return
         if item.encoding in ("ids", "classes"):
             data = np.eye(item.shape[0])[data]
         if item.when == "step":
@@ -149,6 +152,9 @@ class Run:
             return self._batch_norm(node, step)
         if node.function in DRAWN:
             return self._with_drawn(node, step)
+        if node.function == "ctc":
+            scores = [self.value(node.args[0], t) for t in range(1, self.last_step + 1)]
+            return self.functions["ctc"](scores, self.value(node.args[1]), self.length)
         if node.function.endswith("_over_time"):
             return self._over_time(node)
         if node.function == "pow":

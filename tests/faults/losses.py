@@ -16,9 +16,11 @@ from rnnspec.passes import functions
 from rnnspec.passes.functions import FUNCTIONS
 from rnnspec.passes.operands import Operands
 from rnnspec.passes.vjps import VJPS, Contributions, d_chosen
-from rnnspec.script.metrics import EACH_FEATURE, EACH_STEP, FORMULAS
-from tests import test_losses, test_metrics, test_pooling
+from rnnspec.script.calls import HELPERS
+from rnnspec.script.metrics import EACH_FEATURE, EACH_SEQUENCE, EACH_STEP, FORMULAS
+from tests import test_ctc, test_losses, test_metrics, test_pooling
 from tests.faults.planting import Check, Fault, attribute, instead, row, text
+from tests.faults.rules import first_lost
 
 
 def against_torch(name: str, place: str = "step") -> list[Check]:
@@ -108,8 +110,30 @@ POOLS = [
     Fault("a sum over time without gradient", row(VJPS, "time_sum", instead(nothing)), pooled("sum")),
     Fault("the largest of the last steps", row(VJPS, "maximum", instead(d_chosen("less"))), pooled("max")),
 ]
+
+
+def spelt() -> None:
+    """CTC against torch's."""
+    with TemporaryDirectory() as folder:
+        test_ctc.ctc_equals_torch(True, 1, Path(folder))
+
+
+def edited() -> None:
+    """The edit distance against a plain one."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RNNSPEC_DATA", folder)
+        test_ctc.edit_distance_counts(True, Path(folder))
+
+
+CTC = [
+    Fault("a blank between equal labels is skipped", row(HELPERS, "label_skips", text("!= labels[:-1]", ">= 0")), [spelt]),
+    Fault("paths end at a label only", row(HELPERS, "label_ends", text("(row == last) | ", "")), [spelt]),
+    Fault("one way to a label is forgotten", row(VJPS, "logaddexp", first_lost), [spelt]),
+    Fault("equal neighbours are spelt twice", row(EACH_SEQUENCE, "edits", text("if c and c != before", "if c")), [edited]),
+]
 FAULTS = [
     *METRICS,
+    *CTC,
     *POOLS,
     Fault(
         "weights are not in the mean",

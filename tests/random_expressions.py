@@ -146,7 +146,8 @@ class Expressions:
         return call("chunk", self.random.choice([whole, tanh(whole)]), part=self.random.randint(1, parts), parts=parts)
 
     def _normed(self, size: int, depth: int) -> Expr:
-        v = self.vector(size, depth)
+        """A norm of a vector that is never nearly constant: its round-off would be multiplied by 1 / sqrt(eps)."""
+        v = add(self.vector(size, depth), self.parameter("s", (size,)))
         g, b = self.parameter("g", (size,)), self.parameter("b", (size,))
         args, eps = self.random.choice([((v, g, b), 1e-5), ((v, g, b), 0.01), ((v,), 1e-5)])
         if self.random.random() < 0.3:

@@ -50,7 +50,7 @@ model: |
   y = W_y @ h[T]
 loss: mse(y, target)
 params: {{W_e: {{shape: [{inputs}, 2]}}}}
-train: {{optimizer: sgd(lr=0.1), batch: 1, steps: 1}}
+train: {{optimizer: sgd(lr=0.1), batch: 2, steps: 1}}
 """
 
 PAPER = re.compile(r'(?P<authors>[A-Z]\. [^";]+), "(?P<title>[^"]+)", (?P<where>.*?\b(?:19|20)\d\d)\b')

@@ -170,6 +170,46 @@ def test_gradients_equal_both_references(text: str, level: int) -> None:
     compiled(text, level).verify(("complex-step", "torch")).require()
 
 
+CELL = (
+    SPEC.partition("states:")[0]
+    + """model: |
+  h[t] = bn_lstm(x[t], units=4)
+  y[t] = W_y @ h[t] + c_y
+"""
+    + SPEC[SPEC.index("loss:") :]
+)
+
+
+@LEVEL
+def test_the_batch_normalised_lstm_while_it_trains(level: int) -> None:
+    """Cooijmans et al. 2017, equations 6-8: statistics of each step, for the input those of all steps."""
+    made = compiled(CELL, level)
+    at, script = place(made), made.load()
+    p = {name.removeprefix("h."): torch.tensor(v, requires_grad="running" not in name) for name, v in at.params.items()}
+
+    def norm(values: torch.Tensor) -> torch.Tensor:
+        return functional.batch_norm(values.reshape(-1, values.shape[-1]), None, None, training=True).reshape(values.shape)
+
+    x, y = torch.tensor(at.batch["x"]), torch.tensor(at.batch["target"])
+    of_input = norm(x @ p["W_x"].T) * p["g_x"] + torch.cat([p[f"b_{gate}"] for gate in "fioz"])
+    h = c = torch.zeros(4, 4, dtype=torch.float64)
+    states = []
+    for t in range(6):
+        f, i, o, z = (norm(h @ p["U_h"].T) * p["g_h"] + of_input[:, t]).split(4, 1)
+        c = f.sigmoid() * c + i.sigmoid() * z.tanh()
+        h = o.sigmoid() * (norm(c) * p["g_c"] + p["b_c"]).tanh()
+        states.append(h)
+    loss = (torch.stack(states, 1) @ p["W_y"].T + p["c_y"] - y).square().mean()
+    loss.backward()
+    got, gradients = script.loss_and_gradients(at.params, at.batch, step=1)
+    assert got == pytest.approx(loss.item(), rel=1e-12)
+    compare(
+        {name.removeprefix("h."): g for name, g in gradients.items()},
+        {n: v.grad.numpy() for n, v in p.items() if v.grad is not None},
+        1e-10,
+    )
+
+
 @LEVEL
 def test_padding_changes_nothing(level: int) -> None:
     nothing_changes(compiled(MASKED, level))

@@ -20,12 +20,13 @@ def check_training(train: Train, model: Model, split: tuple[tuple[str, float], .
 
 def _single_sequence(train: Train, model: Model) -> Iterator[Diagnostic]:
     """Statistics over the sequences need more than one: in a recurrence, or without time, there is nothing else."""
-    for expr in (*(e.expr for e in model.equations), *(s.expr for s in model.starts)) if train.batch == 1 else ():
+    written = [(e.expr, e.call) for e in model.equations] + [(s.expr, None) for s in model.starts]
+    for expr, cell in written if train.batch == 1 else ():
         for node in walk(expr):
             averaged = isinstance(node, Call) and node.function in FUNCTIONS and FUNCTIONS[node.function].averaged
             if isinstance(node, Call) and averaged and node.span and (node.option("inside") or node.when == "sequence"):
                 message = f"`{node.function}` needs more than one sequence in a batch here"
-                yield problem("E0602", message, node.span, help="write for example `batch: 32` under `train:`")
+                yield problem("E0602", message, cell or node.span, help="write for example `batch: 32` under `train:`")
 
 
 def _watched(train: Train, model: Model, parts: Mapping[str, float]) -> Iterator[Diagnostic]:

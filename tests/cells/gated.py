@@ -119,6 +119,17 @@ def rnmt(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
     return norm_of_each_gate(p, x, units, output_before=True)
 
 
+def cooijmans(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
+    """Cooijmans et al. 2017, equations 6-8, in evaluation with the averages that training starts from: 0 and 1."""
+    h, c, deviation = zeros(units), zeros(units), (1 + 1e-5) ** 0.5
+    biases = torch.cat([p.b_f, p.b_i, p.b_o, p.b_z])
+    for u in x:
+        f, i, o, z = (p.g_h * (p.U_h @ h) / deviation + p.g_x * (p.W_x @ u) / deviation + biases).split(units)  # 6
+        c = sigmoid(f) * c + sigmoid(i) * tanh(z)  # 7
+        h = sigmoid(o) * tanh(p.g_c * c / deviation + p.b_c)  # 8
+        yield h
+
+
 # ------------------------------------------------------------------ GRU
 
 
@@ -203,6 +214,7 @@ ROWS = (
     Row("ln_lstm_joint", joint_norm),
     Row("ln_lstm_gates", norm_of_each_gate),
     Row("ln_lstm_rnmt", rnmt),
+    Row("bn_lstm", cooijmans),
     Row("gru_reset_before", cho),
     Row("ln_gru", ba_gru),
     Row("mgu", zhou),

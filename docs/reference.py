@@ -30,6 +30,7 @@ KINDS = {
     "optimizer": "Optimizers",
     "schedule": "Schedules of the learning rate",
     "clip": "Clipping",
+    "state_clip": "Clipping of states, under `clip: {state: ...}`",
     "average": "Averages of the parameters",
     "truncation": "Truncation",
     "checkpoint": "Checkpoints",
@@ -57,7 +58,7 @@ KEY_MEANINGS = {
     "train": {
         "optimizer": "one of the optimizers; required",
         "schedule": "how the learning rate changes; constant by default",
-        "clip": "how the gradient is limited; not at all by default",
+        "clip": "how the gradient is limited; not at all by default; or `gradient` and `state` apart",
         "average": "the average of the parameters that is validated, kept and used; the parameters themselves by default",
         "truncation": "trains in windows of a sequence",
         "checkpoint": "when to save; by default after each validation and at the end",
@@ -67,6 +68,10 @@ KEY_MEANINGS = {
         "epochs": "how long to train, in rounds through the data",
         "seed": "start of all randomness; 0 by default",
         "dtype": "`float32` (default) or `float64`",
+    },
+    "train.clip": {
+        "gradient": "how the gradient of the parameters is limited",
+        "state": "by variable, how its backward signal is limited at every step",
     },
     "monitor": {
         "every": "steps between two lines about the loss; about 100 lines a run by default",

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import linecache
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -90,6 +90,7 @@ class Compiled:
     spec: Spec
     program: Program
     diagnostics: tuple[Diagnostic, ...]  # warnings
+    level: int
 
     def load(self) -> ModuleType:
         """The script as a module, without writing a file; importing it has no side effects."""
@@ -106,7 +107,14 @@ class Compiled:
         """
         from rnnspec.verify.certificate import verify
 
-        return verify(self.load(), self.spec, against, quick=quick, padding=padding)
+        unlimited = self._unlimited() if self.spec.model.state_clips and "complex-step" in against else None
+        return verify(self.load(), self.spec, against, quick=quick, padding=padding, unlimited=unlimited)
+
+    def _unlimited(self) -> ModuleType:
+        """The script of the same spec without clips of states: what is left of their backward signal is no derivative."""
+        spec = replace(self.spec, model=replace(self.spec.model, state_clips=()))
+        program = last(programs(spec, self.level))
+        return replace(self, source=script(spec, program, self.level), spec=spec, program=program).load()
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -128,7 +136,7 @@ def compile_spec(spec: str | bytes | Path, device: str = "cpu", level: int = 1, 
     if checked is None:
         raise SpecError(diagnostics)
     program = last(programs(checked, level))
-    return Compiled(script(checked, program, level), checked, program, tuple(diagnostics))
+    return Compiled(script(checked, program, level), checked, program, tuple(diagnostics), level)
 
 
 def programs(spec: Spec, level: int) -> Iterator[tuple[str, Program]]:

@@ -103,7 +103,12 @@ def train(chosen: Train) -> Iterator[str]:
     yield "train:"
     for name in TRAIN_SETTINGS:
         setting = getattr(chosen, name)
-        if setting is not None:
+        if name == "clip" and chosen.state_clips:
+            yield "  clip:"
+            yield from [f"    gradient: {scalar(call_text(setting))}"] if setting is not None else []
+            yield "    state:"
+            yield from (f"      {state}: {scalar(call_text(limit))}" for state, (limit, _) in chosen.state_clips.items())
+        elif setting is not None:
             yield f"  {name}: {scalar(call_text(setting))}"
     for name in ("batch", "steps", "epochs", "seed", "dtype"):
         value = getattr(chosen, name)

@@ -27,6 +27,7 @@ from rnnspec.frontend.sections import (
 )
 from rnnspec.frontend.sizes import Origin, Size
 from rnnspec.frontend.source import load, read_yaml
+from rnnspec.frontend.state_clips import with_state_clips
 from rnnspec.frontend.training import check_training
 from rnnspec.frontend.typed import Data, Encoding, Setting, Spec, Train
 
@@ -132,6 +133,7 @@ class _Checker:
         self._stop_at_errors()
         typed = model.assemble(parameters)
         typed = with_resets(typed, self.problems) if reset else typed
+        typed = with_state_clips(typed, train.state_clips, self.problems)
         if data.bucket and not typed.masked:
             help = "name the column of lengths, such as `one_hot(ids, length=length)`, or remove `bucket`"
             self.problems.append(problem("E0606", "`bucket` needs sequences of different lengths", data.bucket, help=help))

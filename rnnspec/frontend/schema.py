@@ -34,6 +34,7 @@ KEYS = {
     "data": ("source", "sequence", "reset_after", "split", "bucket"),
     "data.split": ("train", "valid", "test"),
     "train": (*TRAIN_SETTINGS, "batch", "steps", "epochs", "seed", "dtype"),
+    "train.clip": ("gradient", "state"),
     "monitor": ("every", "validate", "sample"),
     "cells.*": ("args", "inputs", "states", "output", "equations", "params"),
     "params.*": ("shape", "init", "l1", "l2", "trainable", "tie", "max_norm", "lr_scale", "weight_drop"),

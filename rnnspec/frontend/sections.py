@@ -15,6 +15,7 @@ from rnnspec.frontend.schema import KEYS, TRAIN_SETTINGS, Fields, read_fields, r
 from rnnspec.frontend.settings import resolve
 from rnnspec.frontend.sizes import Origin, Size
 from rnnspec.frontend.source import Node, Scalar
+from rnnspec.frontend.state_clips import read_clip, read_state_clips
 from rnnspec.frontend.syntax import CallNode
 from rnnspec.frontend.typed import Monitor, Setting, Train
 from rnnspec.frontend.values import Range, read_choice, read_flag, read_number, read_whole
@@ -128,8 +129,10 @@ def read_train(spec: Fields, calls: Mapping[str, CallNode], problems: list[Diagn
     count = len(problems)
     fields = read_section(spec, "train", problems, required=("optimizer", "batch"))
     settings: dict[str, Setting | None] = {}
+    clip, states = read_clip(fields, problems)
     for name in TRAIN_SETTINGS:
-        node = calls.get(f"train.{name}", fields.get(name))
+        place = f"train.{name}.gradient" if name == "clip" and states else f"train.{name}"
+        node = calls.get(place, clip if name == "clip" else fields.get(name))
         settings[name] = None if node is None else resolve(node, name, problems)
     counts = {name: _count(fields, name, problems) for name in ("batch", "steps", "epochs")}
     _check_duration(fields, problems)
@@ -148,6 +151,7 @@ def read_train(spec: Fields, calls: Mapping[str, CallNode], problems: list[Diagn
         epochs=counts["epochs"],
         seed=number,
         dtype=cast("Literal['float32', 'float64']", word),
+        state_clips=read_state_clips(states, calls, problems),
         **others,
     )
 

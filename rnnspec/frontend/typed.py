@@ -9,7 +9,7 @@ A feature shape is a tuple of numbers: `()` a number, `(H,)` a vector, `(H, X)` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -232,6 +232,7 @@ class Model:
     metrics: tuple[Metric, ...] = ()
     sizes: tuple[tuple[str, int], ...] = ()  # named sizes: dims, V, and cell arguments; for display
     masked: bool = False  # sequences may differ in length
+    state_clips: tuple[tuple[str, Setting], ...] = ()  # variables whose backward signal is limited at every step
     begins: str = ""  # the input that is above 0 where all states go back to their start; empty if they never do
 
     def shape_of(self, name: str) -> Shape:
@@ -289,6 +290,7 @@ class Train:
     epochs: int | None = None
     seed: int = 0
     dtype: Literal["float32", "float64"] = "float32"
+    state_clips: Mapping[str, tuple[Setting, Span]] = field(default_factory=dict)  # by variable, and where it is named
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,10 @@ UPDATES: dict[str, dict[str, Row]] = {
         "skip": row("learns nothing from a step whose gradient has a norm above `max`", number("max", allowed=POSITIVE)),
         "none": row("leaves the gradient as it is"),
     },
+    "state_clip": {
+        "value": row("cuts every element of the backward signal to -max .. max", number("max", allowed=POSITIVE)),
+        "norm": row("shrinks the backward signal of a sequence where its norm is above `max`", number("max", allowed=POSITIVE)),
+    },
     "average": {
         "ema": row("a moving average, of which the share `decay` stays at each step", number("decay", 0.999, FRACTION)),
         "polyak": row("the mean of the parameters after each step from `start` on", whole("start", 1)),

@@ -164,6 +164,7 @@ OPS: dict[str, Op] = {
     "elu": _elementwise("a where it is positive, else k * (exp(a) - 1)", "k"),
     "clip": _elementwise("a, but at least low and at most high", "(low, high)"),
     "stop_gradient": _elementwise("a", silent=True),
+    "clip_gradient": _elementwise("a; its adjoint is limited, by element or by norm", "(value or norm, max, variable)"),
     "square": _elementwise("a * a"),
     "squash": _elementwise("sigmoid or tanh, by blocks of rows", "((kind, rows), ...)"),
     "inv_sqrt": _elementwise("1 / sqrt(a + eps)", "eps"),

@@ -97,6 +97,7 @@ class Lowering(Operands):
         value = self.expression(equation.expr)
         if equation.when != "fixed":
             value = self.at_time(value, equation.when)
+        value = self._clipped(equation.name, value)
         if equation.name in self.recurrent and self.model.masked:
             before = self._shift(equation.name, 1, stored(equation.expr.shape))
             self._at(equation.span, equation.name, instance(equation))
@@ -104,6 +105,11 @@ class Lowering(Operands):
         self.values[equation.name] = self._named(value, equation.name)
         if equation.name in self.promises:
             self.graph.keep_promise(self.promises[equation.name], self.graph.storable(self.values[equation.name]))
+
+    def _clipped(self, name: str, value: int) -> int:
+        """A value whose adjoint is limited, if it is asked for; the name keeps those of two states apart."""
+        limit = dict(self.model.state_clips).get(name)
+        return value if limit is None else self.graph.emit("clip_gradient", value, attr=(limit.name, limit["max"], name))
 
     def _at(self, span: Span | None, name: str, instance: str = "") -> None:
         self.graph.hint = name

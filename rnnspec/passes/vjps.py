@@ -70,6 +70,16 @@ def d_clip(g: Graph, y: Value, dy: int) -> Contributions:
     return [(a, g.emit("mul", dy, g.emit("equal", y.id, a)))]
 
 
+def d_clip_gradient(g: Graph, y: Value, dy: int) -> Contributions:
+    """y = a, but da is dy cut to -max .. max, or dy * max / max(norm(dy), max): a limit, no derivative."""
+    kind, most, _ = y.attr
+    if kind == "value":
+        return [(y.args[0], g.emit("clip", dy, attr=(-most, most)))]
+    limit = g.emit("expand", g.constant(most), attr=y.time)
+    ratio = g.emit("div", limit, g.emit("maximum", g.emit("norm2", dy), limit))
+    return [(y.args[0], g.emit("mul", dy, spread(g, ratio, 1, y)))]
+
+
 def d_chosen(comparison: str) -> Rule:
     """minimum and maximum: the gradient flows to the operand that was chosen, the first where both are equal."""
 
@@ -207,6 +217,7 @@ VJPS: dict[str, Rule] = {
     "softplus": d_softplus,
     "elu": d_elu,
     "clip": d_clip,
+    "clip_gradient": d_clip_gradient,
     "squash": d_squash,
     "minimum": d_chosen("less_equal"),
     "maximum": d_chosen("greater_equal"),

@@ -277,6 +277,11 @@ def mean_loss(o: Operands, value: Value, out: str, args: list[str]) -> list[str]
     return [f"loss = float(({terms} * {share}).sum())"]
 
 
+def itself(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """Nothing where it is in its place."""
+    return [] if out == args[0] else [f"copyto({out}, {args[0]})"]
+
+
 CALLS: dict[str, Call] = {
     **dict.fromkeys(UFUNCS, ufunc),
     "scale": lambda o, v, out, a: [f"multiply({a[0]}, {v.attr!r}, out={out})"],
@@ -287,7 +292,8 @@ CALLS: dict[str, Call] = {
     "softplus": softplus,
     "elu": elu,
     "clip": clip,
-    "stop_gradient": lambda o, v, out, a: [] if out == a[0] else [f"copyto({out}, {a[0]})"],
+    "stop_gradient": itself,
+    "clip_gradient": itself,
     "squash": squash,
     "select": select,
     "halved": halved,

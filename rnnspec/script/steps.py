@@ -236,7 +236,7 @@ class Steps:
         mean = self._over_features("mean", f"({self.operand(value.args[0], ATOM)} ** 2)", value)
         return Text(f"1 / np.sqrt({mean} + {value.attr[1]!r})", PRODUCT)
 
-    def _stop_gradient(self, value: Value) -> Text:
+    def _itself(self, value: Value) -> Text:
         return self.text(value.args[0])
 
     def _last(self, value: Value) -> Text:
@@ -283,7 +283,8 @@ SPECIAL: dict[str, Callable[[Steps, Value], Text]] = {
     "min": Steps._extreme,
     "norm2": Steps._norm2,
     "inv_rms": Steps._inv_rms,
-    "stop_gradient": Steps._stop_gradient,
+    "stop_gradient": Steps._itself,
+    "clip_gradient": Steps._itself,
     "last": Steps._last,
     "at_last": Steps._at_last,
     "step_at": Steps._step_at,

@@ -66,6 +66,7 @@ class Certificate:
     seed: int
     drawn: bool  # checked with the random numbers of a training step
     versions: tuple[tuple[str, str], ...]
+    unproven: tuple[str, ...] = ()  # states whose clip no reference has looked at
 
     @property
     def passed(self) -> bool:
@@ -100,12 +101,14 @@ def verify(
     quick: bool = False,
     seed: int = 0,
     padding: bool = False,
+    unlimited: Script | None = None,
 ) -> Certificate:
     """Compare the gradients of a loaded script with each reference in `against`.
 
     `quick` compares each parameter along one random direction, in about a second at most for a million numbers.
     T grows where the model looks further back.  `padding` also compares the script with itself on a batch with more padding,
-    without random masks; it needs sequences of different lengths.
+    without random masks; it needs sequences of different lengths.  A model with clips of states has a backward pass that is no
+    derivative: complex steps are compared with `unlimited`, its script without these clips, torch with the script itself.
     """
     steps = max(T, longest_lag(spec.model) + 2)
     at = probe(spec.model, seed, steps, B)
@@ -114,12 +117,23 @@ def verify(
     got = script.loss_and_gradients(at.params, at.batch, step=1)
     checks: list[Check] = []
     for reference in against:
-        checks += _REFERENCES[reference](spec.model, at, drawn, got, quick)
+        bare = unlimited is not None and reference == "complex-step"
+        shown = unlimited.loss_and_gradients(at.params, at.batch, step=1) if bare and unlimited else got
+        checks += _REFERENCES[reference](spec.model, at, drawn, shown, quick)
     if padding:
         checks += _by_padding(script, spec.model, at)
     lengths = tuple(int(n) for n in at.batch["length"]) if spec.model.masked else ()
     return Certificate(
-        spec.name, spec.digest, tuple(checks), steps, B, lengths, seed, bool(draws), _versions("torch" in against)
+        spec.name,
+        spec.digest,
+        tuple(checks),
+        steps,
+        B,
+        lengths,
+        seed,
+        bool(draws),
+        _versions("torch" in against),
+        tuple(name for name, _ in spec.model.state_clips) if "torch" not in against else (),
     )
 
 

@@ -67,6 +67,20 @@ def _mean_of(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return mean
 
 
+def _limited(value: Tensor, kind: str, most: float) -> Tensor:
+    """A hook sees the whole gradient of a value, from all that read it."""
+
+    def hook(gradient: Tensor) -> Tensor:
+        if kind == "value":
+            return gradient.clamp(-most, most)
+        norms = gradient.reshape(len(gradient), -1).norm(dim=1).reshape(-1, *(1,) * (gradient.ndim - 1))
+        return torch.where(norms > most, gradient * (most / norms), gradient)
+
+    if value.requires_grad:
+        value.register_hook(hook)  # type: ignore[no-untyped-call]
+    return value
+
+
 LIBRARY = Library(
     lambda values: torch.tensor(values),
     {
@@ -134,6 +148,7 @@ LIBRARY = Library(
         "poisson_nll": _mean_of(functional.poisson_nll_loss),
         "gaussian_nll": _mean_of(functional.gaussian_nll_loss),
     },
+    _limited,
 )
 
 

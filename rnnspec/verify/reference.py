@@ -46,6 +46,8 @@ class Library:
 
     array: Callable[[np.ndarray], Array]
     functions: Mapping[str, Callable[..., Array]]
+    limited: Callable[[Array, str, float], Array] = lambda value, kind, most: value
+    """The same value, its backward signal limited; a library that differentiates forwards has none."""
 
 
 class Reference:
@@ -90,6 +92,7 @@ class Run:
         drawn: Sequence[np.ndarray] | None,
     ) -> None:
         self.model, self.starts, self.drawn = reference.model, reference.starts, drawn
+        self.library, self.limits = reference.library, dict(reference.model.state_clips)
         self.array, self.functions = reference.library.array, reference.library.functions
         self.steps: dict[str, dict[int, Array]] = {}
         self.once: dict[str, Array] = dict(params)
@@ -124,10 +127,18 @@ class Run:
             return
         for step in range(1, self.last_step + 1)[:: group.direction]:
             for equation in group.equations:
-                new = self.value(equation.expr, step)
+                new = self._limited(equation.name, self.value(equation.expr, step))
                 if self.model.masked and equation.name in group.held:
                     new = self._choose(step <= self.length, new, self._earlier(equation.name, step - 1))
                 self.steps.setdefault(equation.name, {})[step] = new
+
+    def _limited(self, name: str, value: Array) -> Array:
+        """A value of every sequence, what comes back to it limited where the model says so."""
+        limit = self.limits.get(name)
+        if limit is None:
+            return value
+        nothing = self.array(np.zeros((self.batch, *self.model.shape_of(name))))
+        return self.library.limited(value + nothing, limit.name, float(str(limit["max"])))
 
     def value(self, node: Expr, step: int = 0) -> Array:
         """The value of an expression at a step (any step for what does not change with time)."""

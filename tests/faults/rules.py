@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import pytest
+
+from rnnspec import compile_spec
 from rnnspec.ir.graph import Graph
-from rnnspec.ir.program import Value
+from rnnspec.ir.program import Shape, Value
 from rnnspec.passes import differentiate, vjps
+from rnnspec.passes.lower import Lowering
 from rnnspec.passes.vjps import VJPS, Contributions, Rule
+from tests import test_state_clips
 from tests.faults.planting import Calling, Fault, attribute, instead, models, row
 from tests.faults.sketches import grouped, overlapping
 
@@ -138,7 +145,33 @@ def starts_without_gradient(self: Backward, value: Value, adjoint: int) -> None:
     self.graph.keep_promise(self._promise(value), self.graph.storable(adjoint))
 
 
+def by_element(right: Rule) -> Rule:
+    """The norm of a signal is taken element by element."""
+    return lambda g, y, dy: right(g, replace(y, attr=("value", *y.attr[1:])), dy)
+
+
+def limits() -> None:
+    """Limits of two states, by element and by norm, against hooks of torch."""
+    with TemporaryDirectory() as folder:
+        path = test_state_clips.write(Path(folder))
+        for level in (0, 1):
+            test_state_clips.limits_agree(compile_spec(path, level=level))
+
+
+def only_from_the_next_step(patch: pytest.MonkeyPatch) -> None:
+    """The limit is felt by what other steps send, not by what the same step sends."""
+    shift = Lowering._shift
+
+    def limited(self: Lowering, name: str, lag: int, shape: Shape) -> int:
+        return clipped(self, name, shift(self, name, lag, shape))
+
+    clipped = Lowering._clipped
+    patch.setattr(Lowering, "_clipped", lambda self, name, value: value)
+    patch.setattr(Lowering, "_shift", limited)
+
+
 WRONG = {
+    "clip_gradient": (instead(passed_on), [limits]),
     "add": (second_lost, models(0)),
     "sub": (same_sign, models(0)),
     "mul": (each_once, models(4)),
@@ -180,5 +213,7 @@ FAULTS = [
     *(Fault(f"derivative of {op}", row(VJPS, op, wrong), checks) for op, (wrong, checks) in WRONG.items()),
     Fault("derivative of layer norms in groups", row(VJPS, "rms_scale", mean_over_all), [grouped()]),
     Fault("adjoints of rows that overlap", attribute(Backward, "_joined", instead(first_layer)), [overlapping()]),
+    Fault("norms of signals by element", row(VJPS, "clip_gradient", by_element), [limits]),
+    Fault("limits of signals from other steps only", only_from_the_next_step, [limits]),
     Fault("adjoints of starts", attribute(Backward, "_shift", instead(starts_without_gradient)), models(1)),
 ]

@@ -143,7 +143,7 @@ def check_limits(seed: int) -> bool:
         limited = replace(spec, model=model)
         made = ModuleType("train")
         exec(script(limited, last(programs(limited, level)), level), made.__dict__)
-        drawn = list(made.draws(1, 6, 3)) if hasattr(made, "draws") else None
+        drawn = list(made.draws(1, 6, 3)) if hasattr(made, "draws") else []
         loss, got = made.loss_and_gradients(at.params, at.batch, step=1)
         want_loss, want = gradients_by_torch(model, at.params, at.batch, drawn)
         compare({"": np.array(loss), **got}, {"": np.array(want_loss), **want}, 1e-9)

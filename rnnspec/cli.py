@@ -263,12 +263,7 @@ def run(spec: Path, overrides: tuple[str, ...], out: Path | None, seed: int | No
 
 @commands.command("show")
 @takes_spec
-@click.option(
-    "--stage",
-    type=click.Choice(["ast", "types", "ir", "gradient", "optimised", "script"]),
-    required=True,
-    help="Which stage of the compiler.",
-)
+@click.option("--stage", required=True, metavar="STAGE", help="Which stage of the compiler, or behind which of its passes.")
 @takes_level
 def show_command(spec: Path, overrides: tuple[str, ...], stage: str, level: int) -> int:
     """Print what a stage of the compiler makes of a spec.
@@ -281,9 +276,12 @@ def show_command(spec: Path, overrides: tuple[str, ...], stage: str, level: int)
     optimised  what runs before, in and behind the loops
     script     the training script
 
+    The name of a pass shows the program behind it; an unknown name is answered with all of them.
+
     \b
     Examples:
       rnnspec show model.rnn --stage types
+      rnnspec show model.rnn --stage "weight gradients"
       rnnspec show model.rnn --stage optimised
       rnnspec show model.rnn --stage script -O0
     """

@@ -18,6 +18,7 @@ import pytest
 from rnnspec import cli, compiler
 from rnnspec.commands import launch
 from rnnspec.commands.reference import PAGES
+from rnnspec.compiler import passes
 
 ROOT = Path(__file__).parent.parent
 
@@ -113,6 +114,8 @@ def test_version(run: Run) -> None:
         (["cells", "lstn"], "there is no cell `lstn`; did you mean `lstm`?"),
         (["chekc"], "No such command 'chekc'"),
         (["show", "tiny.rnn"], "Missing option '--stage'"),
+        (["show", "tiny.rnn", "--stage", "stak"], "there is no stage `stak` at -O1; did you mean `stack`?"),
+        (["show", "tiny.rnn", "--stage", "stack", "-O0"], "there is no stage `stack` at -O0; there are ast, types,"),
     ],
 )
 def test_a_wrong_command_line(run: Run, words: Sequence[str], message: str) -> None:
@@ -204,6 +207,15 @@ def test_compile_into_a_folder_that_is_not_there(run: Run) -> None:
     assert (result.code, result.err) == (1, "error: `nowhere/train.py`: No such file or directory\n")
 
 
+@pytest.mark.parametrize("level", [0, 1])
+def test_show_stops_behind_every_pass(run: Run, level: int) -> None:
+    """Each pass by its name, the last one as `optimised`."""
+    names = ["lower", *(name for name, _ in passes(level, batch=1))]
+    shown = {name: run("show", "tiny.rnn", "--stage", name, f"-O{level}").out for name in (*names, "optimised", "ir")}
+    assert shown[names[-1]] == shown["optimised"] and shown["simplify"] == shown["ir"]
+    assert "dh" not in shown["simplify"] and "dh" in shown["differentiate"]
+
+
 @pytest.mark.parametrize(
     ("stage", "words"),
     [
@@ -224,7 +236,7 @@ def test_show(run: Run, stage: str, words: str, level: str) -> None:
 
 def test_show_refuses_a_wrong_spec(run: Run) -> None:
     broken("tanh(", "tanh((")
-    for stage in ("ast", "types", "script"):
+    for stage in ("ast", "types", "script", "hoist"):
         result = run("show", "broken.rnn", "--stage", stage)
         assert result.code == 2
         assert "error[E01" in result.err

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import click
+
 from rnnspec.commands.report import table
-from rnnspec.compiler import compile_spec, programs
-from rnnspec.diagnostics import Diagnostic, SpecError
+from rnnspec.compiler import compile_spec, last, passes, programs
+from rnnspec.diagnostics import Diagnostic, SpecError, suggest
 from rnnspec.frontend.check import check
 from rnnspec.frontend.equations import parse_block
 from rnnspec.frontend.source import load, read_yaml
@@ -17,12 +19,23 @@ from rnnspec.frontend.typed import Spec
 from rnnspec.ir.program import Program
 from rnnspec.ir.text import text as program_text
 
+STAGES = ("ast", "types", "ir", "gradient", "optimised", "script")
 AFTER = {"ir": "simplify", "gradient": "simplify gradient"}
-"""The pass behind which a stage is shown; `optimised` is the last one of its level."""
+"""The pass behind which a stage is shown; `optimised` is the last one of its level, all others are named after a pass."""
+
+
+def known(name: str, level: int) -> None:
+    """Raise UsageError unless this is a stage, or a pass of the level."""
+    names = [*STAGES, "lower", *(step for step, _ in passes(level, batch=1))]
+    if name not in names:
+        near = suggest(name, names)
+        hint = f"did you mean `{near}`?" if near else f"there are {', '.join(names)}"
+        raise click.UsageError(f"there is no stage `{name}` at -O{level}; {hint}")
 
 
 def stage(path: Path, overrides: Sequence[str], name: str, level: int) -> str:
-    """One stage of a spec as text; SpecError where the spec is wrong."""
+    """One stage of a spec as text; SpecError where the spec is wrong, UsageError where there is no such stage."""
+    known(name, level)
     if name == "ast":
         return "\n".join(line for equation in parsed(path) for line in syntax(equation))
     if name == "script":
@@ -84,10 +97,7 @@ def types(spec: Spec) -> str:
 
 def program(spec: Spec, name: str, level: int) -> Program:
     """The program of a spec at a stage."""
-    shown = None
-    for step, program in programs(spec, level):
-        shown = program
-        if step == AFTER.get(name):
-            break
-    assert shown is not None
-    return shown
+    steps = programs(spec, level)
+    if name == "optimised":
+        return last(steps)
+    return next(program for step, program in steps if step == AFTER.get(name, name))

@@ -215,7 +215,13 @@ SETTINGS: dict[str, dict[str, Row]] = {
 }
 """Kind -> name -> row.  The kinds `inputs` and `targets` are the encodings of columns."""
 
-NOUNS = {"init": "initialiser", "state_clip": "clip of a state", "source": "data source", "inputs": "encoding", "targets": "encoding"}
+NOUNS = {
+    "init": "initialiser",
+    "state_clip": "clip of a state",
+    "source": "data source",
+    "inputs": "encoding",
+    "targets": "encoding",
+}
 """How messages call a kind whose key is not a word for it."""
 
 

@@ -47,6 +47,29 @@ def in_text(text: str, folder: Path) -> Case:
     return stream('text("data.txt")', "one_hot(ids)", "next(ids)", "cross_entropy"), ()
 
 
+def as_boundary(text: str, folder: Path) -> Case:
+    """The word that ends a document."""
+    (folder / "data.txt").write_text("some words, and more of them\n" * 10)
+    source = f'text("data.txt", unit="word", boundary={call_text(text)})'
+    return stream(source, "one_hot(ids)", "next(ids)", "cross_entropy"), ()
+
+
+def as_label(text: str, folder: Path) -> Case:
+    """The name of a class in lines of JSON."""
+    rows = [{"ids": [0, 1, 2], "label": label} for label in (text, "other") * 20]
+    (folder / "data.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    source = json.dumps('jsonl("data.jsonl", fields=["ids", "label"])')
+    changes = ("classes(out, count=5)", "classes(label, count=2)"), ("h[t]\nloss", "h[T]\nloss")
+    return changed((TASK, f"  source: {source}"), *changes).replace("s[t]", "s").replace("y[t]", "y"), ()
+
+
+def as_field(text: str, folder: Path) -> Case:
+    """The name of a field in lines of JSON."""
+    (folder / "data.jsonl").write_text("\n".join(40 * [json.dumps({text: [0, 1, 2], "out": [1, 2, 3]})]))
+    source = json.dumps(f'jsonl("data.jsonl", fields=[{call_text(text)}, "out"])')
+    return changed((TASK, f"  source: {source}"), ("one_hot(ids)", json.dumps(f"one_hot({call_text(text)}, size=5)"))), ()
+
+
 def as_file(text: str, folder: Path) -> Case:
     """The name of a data file."""
     name = text.replace("/", "_").replace("\0", "_")
@@ -125,6 +148,9 @@ PLACES: dict[str, Callable[[str, Path], Case]] = {
     "section": quoted((NAME, "@: good")),
     "name of a cell": quoted(("model: |", "cells: {@: {args: {n: int}, inputs: [u], output: h}}\nmodel: |")),
     "text of the data": in_text,
+    "boundary of documents": as_boundary,
+    "name of a class": as_label,
+    "name of a field": as_field,
     "name of a file": as_file,
     "name of a column of a table": as_column,
     "name of an array": as_array,
@@ -132,6 +158,7 @@ PLACES: dict[str, Callable[[str, Path], Case]] = {
     "path of an override": lambda text, folder: (GOOD, (f"{text}=1",)),
 }
 MUST_WORK = ("comment of the file", "text of the data", "name of a file", "name of a column of a table", "name of an array")
+MUST_WORK += ("boundary of documents", "name of a class", "name of a field")
 """Places where some of the strings are fine, so that they do reach a script."""
 
 

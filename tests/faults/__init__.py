@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults import cells, functions, losses, norms, passes, rules, scripts, updates
+from tests.faults import cells, data, functions, losses, norms, passes, rules, scripts, updates
 
-MODULES = (cells, rules, functions, passes, scripts, losses, norms, updates)
+MODULES = (cells, rules, functions, passes, scripts, losses, norms, updates, data)
 FAULTS = {fault.name: fault for module in MODULES for fault in module.FAULTS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from rnnspec.frontend import typed
 from rnnspec.ir.graph import Graph
@@ -66,3 +67,7 @@ class Operands(ABC):
     def as_shape(self, value: int, shape: Shape) -> int:
         """A number repeated over a shape; the value itself where it has that shape."""
         return value if self.graph[value].shape == shape else self.graph.emit("spread", value, attr=(1, shape))
+
+
+Rule = Callable[[Operands, typed.Call], int]
+"""What a function is in operations: the value that stands for a call of it."""

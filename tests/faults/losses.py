@@ -12,7 +12,7 @@ import pytest
 from rnnspec.frontend import typed
 from rnnspec.ir.graph import Graph
 from rnnspec.ir.program import Value
-from rnnspec.passes import functions
+from rnnspec.passes import functions, losses, sums
 from rnnspec.passes.functions import FUNCTIONS
 from rnnspec.passes.operands import Operands
 from rnnspec.passes.vjps import VJPS, Contributions, d_chosen
@@ -42,7 +42,7 @@ def measured() -> None:
 
 def sum_of(low: Operands, value: int) -> int:
     """The sum over the features in place of their mean."""
-    return functions.total(low, value)
+    return sums.total(low, value)
 
 
 def delta_of_one(right: Any) -> Any:
@@ -137,12 +137,12 @@ FAULTS = [
     *POOLS,
     Fault(
         "weights are not in the mean",
-        attribute(functions, "weighted_mean", instead(plain_mean)),
+        attribute(losses, "weighted_mean", instead(plain_mean)),
         against_torch("class weights"),
     ),
     Fault("smoothing without gradient", row(VJPS, "log_softmax", instead(nothing)), against_torch("label smoothing")),
-    Fault("ignored classes are smoothed", attribute(functions, "at_class", first_only), against_torch("all of cross_entropy")),
-    Fault("a sum over features", attribute(functions, "mean_of", instead(sum_of)), against_torch("mse")),
+    Fault("ignored classes are smoothed", attribute(losses, "at_class", first_only), against_torch("all of cross_entropy")),
+    Fault("a sum over features", attribute(losses, "mean_of", instead(sum_of)), against_torch("mse")),
     Fault("huber ignores delta", row(FUNCTIONS, "huber", delta_of_one), against_torch("huber with delta")),
     Fault("bce takes the target for scores", row(FUNCTIONS, "bce", swapped), against_torch("bce")),
     Fault("poisson_nll takes counts for rates", row(FUNCTIONS, "poisson_nll", swapped), against_torch("poisson_nll")),

@@ -12,8 +12,9 @@ from typing import Any
 
 from rnnspec.frontend import model
 from rnnspec.frontend.typed import Spec
-from rnnspec.passes.functions import FUNCTIONS, Rule
+from rnnspec.passes.functions import FUNCTIONS
 from rnnspec.passes.lower import Lowering
+from rnnspec.passes.operands import Rule
 from rnnspec.script import expressions, render, view_border
 from rnnspec.script.calls import CALLS
 from rnnspec.script.code import Code

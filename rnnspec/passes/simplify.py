@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rnnspec.ir.graph import Rewrite
+from rnnspec.ir.ops import OPS
 from rnnspec.ir.program import Program, Value
 
 
@@ -40,10 +41,18 @@ def simplify(program: Program) -> Program:
             return graph.emit("scale", inner.args[0], attr=inner.attr * value.attr, name=value.name)
         return graph.rebuild(value)
 
+    def limited(value: Value) -> int:
+        """Behind the derivative a value whose adjoint was limited is the value itself, where that has storage of its own."""
+        inner = graph[graph.new(value.args[0])]
+        if not program.roots.gradients or OPS[inner.op].kind in ("leaf", "view"):
+            return graph.rebuild(value)
+        graph.rename(inner.id, value.name)
+        return inner.id
+
     def multiplied(value: Value) -> int:
         return graph.emit("mul", *operands(value), name=value.name)
 
-    rules = {"add": summed, "mul": multiplied, "scale": scaled}
+    rules = {"add": summed, "mul": multiplied, "scale": scaled, "clip_gradient": limited}
     for value in program.values.values():
         graph.origin, graph.hint = value.origin, value.name
         graph.replace(value.id, rules.get(value.op, graph.rebuild)(value))

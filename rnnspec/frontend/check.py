@@ -29,7 +29,7 @@ from rnnspec.frontend.sizes import Origin, Size
 from rnnspec.frontend.source import load, read_yaml
 from rnnspec.frontend.state_clips import with_state_clips
 from rnnspec.frontend.training import check_training
-from rnnspec.frontend.typed import Data, Encoding, Setting, Spec, Train
+from rnnspec.frontend.typed import Data, Encoding, Model, Setting, Spec, Train
 
 UNNAMED = "model.rnn"
 """What messages call a spec that was given as a text."""
@@ -134,15 +134,17 @@ class _Checker:
         typed = model.assemble(parameters)
         typed = with_resets(typed, self.problems) if reset else typed
         typed = with_state_clips(typed, train.state_clips, self.problems)
-        if data.bucket and not typed.masked:
-            help = "name the column of lengths, such as `one_hot(ids, length=length)`, or remove `bucket`"
-            self.problems.append(problem("E0606", "`bucket` needs sequences of different lengths", data.bucket, help=help))
+        self._check_bucket(data, typed)
         check_training(train, typed, data.split, self.problems)
         self._stop_at_errors()
 
+        return Spec(name, self.path, self._digest(), typed, self._data(data, items, reset, offer), train, monitor)
+
+    def _data(self, data: DataSection, items: list[Item], reset: tuple[str, int] | None, offer: Offer) -> Data:
+        """Where sequences come from and how they enter."""
         encodings = tuple(Encoding(item.name, item.call, item.flat) for item in items)
         assert data.source is not None
-        whole_data = Data(
+        return Data(
             source=data.source,
             encodings=encodings,
             sequence=data.sequence,
@@ -156,7 +158,12 @@ class _Checker:
             count=offer.count,
             held_out=offer.held_out,
         )
-        return Spec(name, self.path, self._digest(), typed, whole_data, train, monitor)
+
+    def _check_bucket(self, data: DataSection, model: Model) -> None:
+        """Equally long sequences need no batches of similar lengths."""
+        if data.bucket and not model.masked:
+            help = "name the column of lengths, such as `one_hot(ids, length=length)`, or remove `bucket`"
+            self.problems.append(problem("E0606", "`bucket` needs sequences of different lengths", data.bucket, help=help))
 
     def _stop_at_errors(self) -> None:
         if any(found.level == "error" for found in self.problems):

@@ -13,7 +13,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +25,10 @@ PAGE = Path(__file__).parent.parent / "docs" / "results.md"
 
 @dataclass(frozen=True)
 class Found:
-    """What came out: a number, of so many steps, in so many seconds."""
+    """What came out: a number, after so many steps."""
 
     value: float
     steps: int
-    seconds: float
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,10 +59,9 @@ def make(name: str, result: Result) -> Found:
         spec.write_text(spec_text(result), encoding="utf-8")
         if result.prepare:
             result.prepare(Path(place))
-        began = time.perf_counter()
         measure: Callable[[Path, Path], tuple[float, int]] = result.peer or by_rnnspec
         value, steps = measure(spec, out)
-        return Found(result.figure(value), steps, time.perf_counter() - began)
+        return Found(result.figure(value), steps)
 
 
 def spec_text(result: Result) -> str:
@@ -94,7 +91,7 @@ def measured(spec: Path) -> str:
 def row(name: str, result: Result, found: Found) -> str:
     """A row of the table of docs/results.md."""
     figure = f"{found.value:.4g} {result.unit}".strip()
-    return f"| `{name}` | {result.about} | {figure} | {result.known} | {found.steps:,} | {found.seconds:.0f} |"
+    return f"| `{name}` | {result.about} | {figure} | {result.known} | {found.steps:,} |"
 
 
 def write(name: str, line: str) -> None:

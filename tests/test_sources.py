@@ -77,7 +77,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_source_and_encoding_is_tested() -> None:
     tested = Path(__file__).read_text()
     for name in {*SETTINGS["source"], *ROWS}:
-        assert f'setting("{name}"' in tested or name in {*EVERY, "ts", "digits", "npy", "jsonl"}, name
+        assert f'setting("{name}"' in tested or name in {*EVERY, "ts", "digits", "npy", "jsonl", "labels"}, name
 
 
 FACTS = {"vocabulary", "file", "files", "labels"}

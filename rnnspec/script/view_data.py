@@ -31,7 +31,7 @@ class Data:
     longest: Code  # the steps of a batch
     fewest: Code  # valid steps
     order: Code
-    bucket: Code  # the lengths that the order is sorted by; empty where it is not
+    bucket: Code  # sorts the order by length; empty where it need not be
     starts: Code  # places in the order where a batch begins
     windows: bool
     back: bool
@@ -108,7 +108,7 @@ def data(spec: Spec) -> Data:
         longest=fill(f"int(columns[{{name}}][places[rows]].max()){ahead}", name=length) if length else Code("T"),
         fewest=literal(horizon(spec) + 1),
         order=Code("np.arange(n)" if has_lanes(spec) else shuffled),
-        bucket=fill("columns[{name}][places[order]]", name=length) if spec.data.bucket else Code(""),
+        bucket=fill(BUCKET, name=length) if spec.data.bucket else Code(""),
         starts=Code(SHUFFLED_BATCHES if spec.data.bucket else "range(0, n, BATCH)"),
         windows=spec.train.truncation is not None,
         back=back(spec) > 0,
@@ -118,6 +118,11 @@ def data(spec: Spec) -> Data:
         counts=literal(counts) if counts and file and not spec.data.stream else Code(""),
     )
 
+
+BUCKET = """
+lengths = columns[{name}][places[order]]
+order = order[np.argsort(lengths, kind="stable")]  # similar lengths side by side: there is less padding
+"""
 
 SHUFFLED_BATCHES = 'generator(seed, "order", epoch, 1).permutation(-(-n // BATCH)) * BATCH'
 

@@ -217,8 +217,12 @@ class Run:
         return normed
 
     def _statistics(self, node: Call, step: int) -> tuple[Array, Array]:
-        """Mean and variance over the sequences at this step; over all steps too for what no recurrence changes."""
-        steps = [step] if node.option("inside") or node.when != "step" else list(range(1, self.last_step + 1))
+        """Mean and variance over the sequences at this step; over all steps too for what no recurrence changes.
+
+        What changes with the sequence only is one value of each, whichever step reads it: step 0.
+        """
+        each = [step] if node.option("inside") else list(range(1, self.last_step + 1))
+        steps = each if node.when == "step" else [0]
         key = (id(node), *steps)
         if key not in self.statistics:
             valid = [np.asarray(t <= self.length if t else self.length >= 0, np.float64) for t in steps]

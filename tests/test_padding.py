@@ -113,7 +113,7 @@ def found(script: ModuleType, made: Compiled, at: Probe, batch: dict[str, Array]
 def nothing_changes(made: Compiled) -> None:
     """Garbage behind the end, and more of it, gives the same numbers."""
     model = made.spec.model
-    at = probe(model, 3, max(5, longest_lag(model) + 2), 5)
+    at = probe(model, 3, max(7, longest_lag(model) + 2), 5)
     assert len(set(at.batch["length"])) > 2
     want = found(made.load(), made, at, at.batch)
     for seed, extra in enumerate((0, 1, 4)):

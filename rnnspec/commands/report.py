@@ -116,7 +116,8 @@ def verdict(certificate: Certificate | None) -> str:
     if not certificate.passed:
         why = f" ({worst.problem})" if worst.problem else ""
         return f"is WRONG: `{worst.parameter}` differs from {reference(worst.reference)}{why}"
-    agreed = f"agrees with {reference(worst.reference)}: worst relative error {worst.error:.1e} (`{worst.parameter}`)"
+    references = " and ".join(dict.fromkeys(reference(check.reference) for check in certificate.checks))
+    agreed = f"agrees with {references}: worst relative error {worst.error:.1e} (`{worst.parameter}`)"
     states = ", ".join(f"`{name}`" for name in certificate.unproven)
     return f"{agreed}, without the clip of {states}, which only `--against torch` can check" if states else agreed
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from docs.reference import table
 from rnnspec.commands.reference import CELLS, description
 from rnnspec.compiler import last, programs
-from rnnspec.frontend.cell_definitions import Cell, library
+from rnnspec.frontend.cell_definitions import LIBRARY, Cell
 from rnnspec.frontend.check import check
 from rnnspec.frontend.typed import Model, Read, Spec, walk
 from rnnspec.ir.program import Program
@@ -60,7 +60,7 @@ AUTHOR = re.compile(r"(?:[A-Z]\.[- ]?)+(?P<surname>[^,]+)")
 def page() -> str:
     """The whole page."""
     head = ["cell", "what it is", "paper", "learned", "carried", "products"]
-    return HEAD + "\n" + table(head, [row(cell) for cell in library().values()])
+    return HEAD + "\n" + table(head, [row(cell) for cell in LIBRARY.values()])
 
 
 def row(cell: Cell) -> list[str]:

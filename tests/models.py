@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from hypothesis import strategies
 
-from rnnspec.frontend.cell_definitions import library
+from rnnspec.frontend.cell_definitions import LIBRARY
 from rnnspec.frontend.functions import OF_BATCHES
 from rnnspec.frontend.typed import (
     Equation,
@@ -44,7 +44,7 @@ NAMES = (
     + ["fresh", "h_c"]
 )
 
-CELLS = [name for name, cell in library().items() if [a.name for a in cell.args if a.default is None] == ["units"]]
+CELLS = [name for name, cell in LIBRARY.items() if [a.name for a in cell.args if a.default is None] == ["units"]]
 CELLS.remove("clockwork")
 """Those that need nothing but `units`, and whose output has this size."""
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rnnspec.commands.reference import CELLS
-from rnnspec.frontend.cell_definitions import library
+from rnnspec.frontend.cell_definitions import LIBRARY
 from rnnspec.verify.compare import GradientMismatch
 from tests.cells import ROWS, classic, gated
 from tests.cells.harness import Params, Row, check_row, compiled
@@ -20,7 +20,7 @@ from tests.cells.harness import Params, Row, check_row, compiled
 
 def test_every_cell_has_a_row() -> None:
     """And a file of its own."""
-    assert {row.cell for row in ROWS} == set(library()) == {path.stem for path in CELLS.glob("*.rnn")}
+    assert {row.cell for row in ROWS} == set(LIBRARY) == {path.stem for path in CELLS.glob("*.rnn")}
     assert len({str(row) for row in ROWS}) == len(ROWS)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rnnspec.compiler import compile_spec
-from rnnspec.frontend.cell_definitions import library
+from rnnspec.frontend.cell_definitions import LIBRARY
 
 SPEC = """
 rnnspec: 1
@@ -30,7 +30,7 @@ MORE = {"jordan": "outputs=3", "lstm_projection": "projection=5", "scrn": "conte
 SEQUENCES, STEPS, KEPT = 400, 8, 0.8
 
 
-@pytest.mark.parametrize("cell", library())
+@pytest.mark.parametrize("cell", LIBRARY)
 def test_a_cell_learns(cell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sum of all inputs that fades, clearly better than the best guess without memory."""
     x = np.random.default_rng(0).standard_normal((SEQUENCES, STEPS, 3))

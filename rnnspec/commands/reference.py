@@ -30,10 +30,10 @@ def cells() -> str:
 
 def described() -> list[tuple[str, str]]:
     """Call and description of every cell of the library."""
-    from rnnspec.frontend.cell_definitions import library
+    from rnnspec.frontend.cell_definitions import LIBRARY
 
     return [
-        (found.signature, description((CELLS / f"{name}.rnn").read_text(encoding="utf-8"))) for name, found in library().items()
+        (found.signature, description((CELLS / f"{name}.rnn").read_text(encoding="utf-8"))) for name, found in LIBRARY.items()
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -119,20 +119,47 @@ def no_equation(state: Scalar, names: Sequence[str]) -> Diagnostic:
     return problem("E0201", f"the state `{state.value}` has no equation", state.span, help=help)
 
 
+LIBRARY_FOLDER = resources.files("rnnspec.frontend.cells")
+
+
+@dataclass(frozen=True)
+class Cells(Mapping[str, Cell]):
+    """The cells of a spec and those of the library, `name.rnn` each in the folder `cells`: a file is read when it is needed."""
+
+    own: Mapping[str, Cell]
+
+    def __getitem__(self, name: str) -> Cell:
+        if name in self.own:
+            return self.own[name]
+        if name not in _library_names():
+            raise KeyError(name)
+        return _library_cell(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*_library_names(), *self.own]))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 @cache
-def library() -> dict[str, Cell]:
-    """The cells that come with the language: those in the folder `cells`."""
-    found: dict[str, Cell] = {}
-    folder = resources.files("rnnspec.frontend.cells")
-    for file in sorted(folder.iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".rnn"):
-            problems: list[Diagnostic] = []
-            root = read_yaml(Source(f"<library>/{file.name}", file.read_text(encoding="utf-8")))
-            section = read_section(Fields("spec", root.span, root.items), "cells", problems)
-            found |= read_cells(section, problems, library=True)
-            if problems:
-                raise SpecError(problems)
-    return found
+def _library_names() -> tuple[str, ...]:
+    names = (file.name for file in LIBRARY_FOLDER.iterdir())
+    return tuple(sorted(name.removesuffix(".rnn") for name in names if name.endswith(".rnn")))
+
+
+@cache
+def _library_cell(name: str) -> Cell:
+    problems: list[Diagnostic] = []
+    root = read_yaml(Source(f"<library>/{name}.rnn", (LIBRARY_FOLDER / f"{name}.rnn").read_text(encoding="utf-8")))
+    section = read_section(Fields("spec", root.span, root.items), "cells", problems)
+    found = read_cells(section, problems, library=True)
+    if problems:
+        raise SpecError(problems)
+    return found[name]
+
+
+LIBRARY = Cells({})
 
 
 def read_state(state: Scalar, node: Node, sizes: Mapping[str, Size], problems: list[Diagnostic]) -> tuple[Size, ...] | None:

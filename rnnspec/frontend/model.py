@@ -9,7 +9,7 @@ from pathlib import Path
 from rnnspec.diagnostics import Diagnostic, Span, problem
 from rnnspec.frontend.assemble import Assembler, as_input, as_target, check_of_data, dropped
 from rnnspec.frontend.averages import with_averages
-from rnnspec.frontend.cell_definitions import Cell, library, no_equation, read_cells, read_state
+from rnnspec.frontend.cell_definitions import Cell, Cells, no_equation, read_cells, read_state
 from rnnspec.frontend.encodings import Item
 from rnnspec.frontend.equations import parse_block, parse_value
 from rnnspec.frontend.initial import check_initial
@@ -48,7 +48,7 @@ def read_texts(spec: Fields, problems: list[Diagnostic]) -> Texts:
         parse_block(model, problems) if model is not None else None,
         parse_value(loss, problems) if loss is not None else None,
         _read_metrics(metrics, problems) if metrics is not None else [],
-        {**library(), **read_cells(read_section(spec, "cells", problems), problems)},
+        Cells(read_cells(read_section(spec, "cells", problems), problems)),
     )
 
 

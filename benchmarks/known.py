@@ -112,7 +112,7 @@ RESULTS = {
     "copy_memory_chrono": Result(
         "the same, its biases by `chrono`",
         "copy_memory.rnn",
-        "0.173; solved by chrono initialisation (Tallec and Ollivier 2018)",
+        "the row above (initialisation of Tallec and Ollivier 2018)",
         (("train:\n", f"{CHRONO}train:\n"),),
         unit="nats a step",
     ),

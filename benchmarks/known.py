@@ -33,9 +33,10 @@ class Result:
     changes: tuple[tuple[str, str], ...] = ()
     unit: str = "mean squared error"
     prepare: Callable[[Path], None] | None = None
-    peer: Callable[[Path, Path], tuple[float, int]] | None = None
+    peer: Callable[[Path], tuple[float, int]] | None = None
     figure: Callable[[float], float] = float
     package: str = ""  # that brings the data along
+    measure: str = "loss"  # or the metric that counts
 
 
 def adding(cell: str, length: int, known: str) -> Result:
@@ -67,7 +68,7 @@ def adding_indrnn(length: int, known: str = "") -> Result:
     )
 
 
-def persistence(spec: Path, out: Path) -> tuple[float, int]:
+def persistence(spec: Path) -> tuple[float, int]:
     """The guess that the next value is like this one, on the test part; nothing is learned."""
     script = compile_spec(spec).load()
     errors = [np.square(batch["x"] - batch["target"]).ravel() for batch in script.batches("test")]
@@ -88,7 +89,7 @@ def plays(folder: Path) -> None:
     (folder / "shakespeare.txt").write_text(text, encoding="utf-8")
 
 
-def torch_lstm(spec: Path, out: Path) -> tuple[float, int]:
+def torch_lstm(spec: Path) -> tuple[float, int]:
     """`nn.LSTM` on the same batches, with the same sizes, optimizer, clip and number of steps."""
     from benchmarks.language_model import language_model
 
@@ -122,6 +123,7 @@ RESULTS = {
         "0.941 for the first method (Kudo et al. 1999)",
         unit="",
         package="aeon",
+        measure="accuracy",
     ),
     "sunspots": Result("sunspots of the next year, GRU", "sunspots.rnn", "the row below", package="statsmodels"),
     "sunspots_persistence": Result(

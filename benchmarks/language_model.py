@@ -36,15 +36,15 @@ def language_model(spec: Path) -> tuple[float, int]:
     compiled = compile_spec(spec)
     script, settings = compiled.load(), compiled.spec.train
     os.environ["RNNSPEC_DATA"] = str(spec.parent)
-    symbols = compiled.spec.model.inputs[0].shape[0]
+    symbols, units = script.init()["W_y"].shape
     torch.manual_seed(settings.seed)
-    model = Characters(symbols, units=256)
+    model = Characters(symbols, units)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.optimizer["lr"])
     for batch in islice(forever(script), script.STEPS):
         optimizer.zero_grad()
         loss = model.loss(batch["x"], batch["target"])
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(model.parameters(), settings.clip["max"])
         optimizer.step()
     with torch.no_grad():
         losses = [(float(model.loss(b["x"], b["target"])), b["x"].size) for b in script.batches("test")]

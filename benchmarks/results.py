@@ -9,11 +9,10 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,8 +58,7 @@ def make(name: str, result: Result) -> Found:
         spec.write_text(spec_text(result), encoding="utf-8")
         if result.prepare:
             result.prepare(Path(place))
-        measure: Callable[[Path, Path], tuple[float, int]] = result.peer or by_rnnspec
-        value, steps = measure(spec, out)
+        value, steps = result.peer(spec) if result.peer else by_rnnspec(spec, out, result.measure)
         return Found(result.figure(value), steps)
 
 
@@ -74,18 +72,13 @@ def spec_text(result: Result) -> str:
     return text
 
 
-def by_rnnspec(spec: Path, out: Path) -> tuple[float, int]:
-    """The test value of a run, and its steps."""
+def by_rnnspec(spec: Path, out: Path, measure: str) -> tuple[float, int]:
+    """The loss or a metric on the test part after a run, and its steps."""
     command = [sys.executable, "-m", "rnnspec", "run", str(spec), "--out", str(out)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     events = [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     end = next(event for event in reversed(events) if event["event"] == "end")
-    return float(end[measured(spec)]), int(end["step"])
-
-
-def measured(spec: Path) -> str:
-    """Which number counts: the accuracy where the spec asks for it, else the loss."""
-    return "test/accuracy" if re.search(r"^  - accuracy", spec.read_text(encoding="utf-8"), re.MULTILINE) else "test/loss"
+    return float(end[f"test/{measure}"]), int(end["step"])
 
 
 def row(name: str, result: Result, found: Found) -> str:

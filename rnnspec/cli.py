@@ -263,7 +263,7 @@ def run(spec: Path, overrides: tuple[str, ...], out: Path | None, seed: int | No
 
 @commands.command("show")
 @takes_spec
-@click.option("--stage", required=True, metavar="STAGE", help="Which stage of the compiler, or behind which of its passes.")
+@click.option("--stage", required=True, metavar="STAGE", help="Which stage of the compiler, or after which of its passes.")
 @takes_level
 def show_command(spec: Path, overrides: tuple[str, ...], stage: str, level: int) -> int:
     """Print what a stage of the compiler makes of a spec.
@@ -273,10 +273,10 @@ def show_command(spec: Path, overrides: tuple[str, ...], stage: str, level: int)
     types      sizes, parameters, and equations with cells written out
     ir         one operation a line, time as shifts
     gradient   the same with the backward pass
-    optimised  what runs before, in and behind the loops
+    optimised  what runs before, in and after the loops
     script     the training script
 
-    The name of a pass shows the program behind it; an unknown name is answered with all of them.
+    The name of a pass shows the program after it; an unknown name is answered with all of them.
 
     \b
     Examples:

@@ -67,7 +67,7 @@ def show(costs: Sequence[Cost], trained: bool) -> None:
     for heading in ("truncation", "angle", "relative error", "worst parameter"):
         table.add_column(heading, justify="left" if heading in ("truncation", "worst parameter") else "right")
     for cost in costs:
-        worst = max(cost.parameters, key=lambda name, errors=cost.parameters: errors[name], default="")  # type: ignore[misc]
+        worst = max(cost.parameters, key=cost.parameters.__getitem__, default="")
         parameter = f"{worst} ({percent(cost.parameters[worst])})" if worst else ""
         table.add_row(call(cost), f"{cost.angle:.1f}°", percent(cost.error), parameter)
     console = Console(highlight=False)

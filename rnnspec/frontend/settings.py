@@ -28,10 +28,9 @@ from rnnspec.frontend.source import Mapping, Scalar, Sequence
 from rnnspec.frontend.source import Node as YamlNode
 from rnnspec.frontend.syntax import CallNode, Node, RefNode
 from rnnspec.frontend.typed import Setting
-from rnnspec.frontend.updates import INSTEAD, UPDATES
+from rnnspec.frontend.updates import FROM_ZERO, INSTEAD, UPDATES
 from rnnspec.frontend.values import FRACTION, NOT_NEGATIVE, POSITIVE, Range
 
-FROM_ZERO = Range(0, 1_000_000_000, closed=True)
 SYMBOLS = whole("symbols", 8)
 SEQUENCES = whole("sequences", 10_000)
 NORMALIZE = choice("normalize", "none", "zscore")

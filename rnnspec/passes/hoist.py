@@ -7,6 +7,7 @@ down what is free, an n-ary one is split into its free operands and the rest.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -89,10 +90,7 @@ def spread_once(program: Program, home: dict[int, int]) -> Program:
 
 def elements(value: Value, batch: int) -> int:
     """Numbers in one step of a value."""
-    count = batch
-    for n in value.shape:
-        count *= n
-    return count
+    return batch * math.prod(value.shape)
 
 
 def arrange(program: Program, home: dict[int, int]) -> tuple[Block, ...]:

@@ -184,18 +184,17 @@ class Placer:
         value = self.values[item]
         if value.op != "concat" or item not in self.at or self.storage(item) != "history" or self._pinned(item):
             return
-        low = 0
-        for arg in value.args:
-            shift, high = self.values[arg], low + self.values[arg].shape[0]
-            source = shift.args[0] if shift.op == "shift" else arg
+        whole = Region(item, 0, value.shape[0])
+        for arg, part in self._parts(value, whole):
+            shift = self.values[arg]
+            source = shift.args[0] if shift.op == "shift" else -1
             taken = source not in self.at or source in self.regions or source in self.carried or source in self.kept
-            if shift.op == "shift" and not taken and self.values[source].op != "concat":
-                whole = self._own(item, "history")
+            if not taken and self.values[source].op != "concat":
+                self._own(item, "history")
                 self.regions[item] = replace(whole, lag=shift.attr)
                 start = 0 if self._pinned(source) else self.span[self.block_of[source]][0]
-                self._take(source, replace(whole, low=low, high=high), start, self.last(source))
+                self._take(source, part, start, self.last(source))
                 return
-            low = high
 
     def _place(self, item: int) -> None:
         value, storage = self.values[item], self.storage(item)

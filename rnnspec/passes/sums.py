@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from rnnspec.passes.operands import Operands
 
 
@@ -12,10 +14,7 @@ def total(low: Operands, value: int) -> int:
 
 def size(low: Operands, value: int) -> int:
     """How many features a value has."""
-    count = 1
-    for n in low.graph[value].shape:
-        count *= n
-    return count
+    return math.prod(low.graph[value].shape)
 
 
 def mean_of(low: Operands, value: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -11,10 +12,23 @@ FOLDERS = (PACKAGE / "templates", PACKAGE.parent / "templates")  # installed, or
 
 
 @cache
-def frame_words() -> frozenset[str]:
-    """Every name in every template: what the frame uses, it cannot lend to a spec."""
-    texts = (path.read_text(encoding="utf-8") for folder in FOLDERS for path in sorted(folder.rglob("*.j2")))
-    return frozenset(name for text in texts for node in ast.walk(ast.parse(text)) for name in _names(node))
+def frame_uses(word: str) -> bool:
+    """Whether any template uses a name: what the frame uses, it cannot lend to a spec.
+
+    Only templates that hold the word at all are parsed: a compilation asks for a few words, and there are many templates.
+    """
+    pattern = re.compile(rf"\b{re.escape(word)}\b")
+    return any(word in _words(text) for text in _texts() if pattern.search(text))
+
+
+@cache
+def _texts() -> tuple[str, ...]:
+    return tuple(path.read_text(encoding="utf-8") for folder in FOLDERS for path in sorted(folder.rglob("*.j2")))
+
+
+@cache
+def _words(text: str) -> frozenset[str]:
+    return frozenset(name for node in ast.walk(ast.parse(text)) for name in _names(node))
 
 
 def _names(node: ast.AST) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from rnnspec.frontend.typed import Model
@@ -41,10 +42,7 @@ def layout(program: Program, model: Model) -> Layout:
     places, start, trainable = [], 0, 0
     for name, shape, trained in sorted(owners, key=lambda o: not o[2]):
         places.append((name, start, shape))
-        size = 1
-        for n in shape:
-            size *= n
-        start += -(-size // ALIGN) * ALIGN
+        start += -(-math.prod(shape) // ALIGN) * ALIGN
         trainable = start if trained else trainable
     rows = []
     for stack in stacks:

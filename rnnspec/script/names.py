@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from keyword import iskeyword, issoftkeyword
 
-from rnnspec.script.frame import frame_words
+from rnnspec.script.frame import frame_uses
 from rnnspec.script.gate import FORBIDDEN_NAMES, IMPORTS
 
 OWN = frozenset(
@@ -22,8 +22,9 @@ VIEWS = frozenset(["vector", "trained", "named", "fill"])
 
 def is_constant(name: str) -> bool:
     """Whether a size of the spec is a constant of the same name in the script: `H`, but not `units` or `BATCH`."""
-    free = name not in {"T", "B", "BACK", *dir(builtins), *frame_words()}
-    return re.fullmatch(r"[A-Z][A-Za-z0-9_]*", name) is not None and free
+    if not re.fullmatch(r"[A-Z][A-Za-z0-9_]*", name) or name in {"T", "B", "BACK"}:
+        return False
+    return not hasattr(builtins, name) and not frame_uses(name)
 
 
 def identifier(name: str, taken: Iterable[str] = ()) -> str:

@@ -29,7 +29,7 @@ def layout(text: str) -> str:
     for line in text.split("\n"):
         if NOTHING in line and not line.replace(NOTHING, "").strip():
             continue
-        indent = re.match(" *", line)[0]  # type: ignore[index]
+        indent = line[: len(line) - len(line.lstrip(" "))]
         first, *rest = line.replace(NOTHING, "").split(BREAK)
         lines += [first.rstrip(), *((indent + more).rstrip() for more in rest)]
     return re.sub(r"\n{4,}", "\n\n\n", "\n".join(lines)).strip("\n") + "\n"

@@ -7,6 +7,7 @@ A template gets the arguments of its source, its files, and the vocabulary of a 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,9 +44,9 @@ def _found(file: Path | PackageFile, spec: Path) -> Code:
     return fill("package_file({package}, {name}, {install})", package=file.package, name=file.name, install=file.install)
 
 
-def imports(spec: Spec) -> list[str]:
+def imports(source: Code) -> list[str]:
     """The modules that the source needs and other scripts do not."""
-    return [name for name in MODULES if f"{name}." in source_functions(spec)]
+    return [name for name in MODULES if re.search(rf"\b{name}\.", source)]
 
 
 def reads_packages(spec: Spec) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from rnnspec.frontend.typed import Spec
 from rnnspec.script.body import Body
 from rnnspec.script.code import Code
+from rnnspec.script.sources import source_functions
 from rnnspec.script.view_border import Border, border
 from rnnspec.script.view_data import Data, Evaluation, data, evaluation
 from rnnspec.script.view_header import Header, Parameters, Sizes, header, parameters, sizes
@@ -35,14 +36,15 @@ class View:
 
 def view(spec: Spec, body: Body) -> View:
     """The view of one script."""
+    source = source_functions(spec)
     return View(
-        header=header(spec, body),
+        header=header(spec, body, source),
         sizes=sizes(spec),
         parameters=parameters(spec, body),
         body=Code(body.text.strip("\n")),
         border=border(spec, body),
         update=update(spec),
-        data=data(spec),
+        data=data(spec, source),
         evaluation=evaluation(spec, body),
         training=training(spec, body),
         command_line=command_line(spec),

@@ -9,7 +9,7 @@ from rnnspec.script.body import Body
 from rnnspec.script.code import Code, definitions, fill, lines, literal, table
 from rnnspec.script.encodings import Item, examples, horizon, length_column, named
 from rnnspec.script.metrics import Average, Averages
-from rnnspec.script.sources import reads_files, reads_packages, source_functions
+from rnnspec.script.sources import reads_files, reads_packages
 from rnnspec.script.windows import back, text_scores
 
 
@@ -86,8 +86,8 @@ def has_lanes(spec: Spec) -> bool:
     return spec.data.stream and spec.data.sequence is None
 
 
-def data(spec: Spec) -> Data:
-    """The view of the data."""
+def data(spec: Spec, source: Code) -> Data:
+    """The view of the data, which comes from `source`."""
     length, timed, file = length_column(spec), timed_item(spec), bool(spec.data.files)
     shuffled = 'generator(seed, "order", epoch).permutation(n) if split == "train" else np.arange(n)'
     ahead = f" - {horizon(spec)}" if horizon(spec) else ""
@@ -97,7 +97,7 @@ def data(spec: Spec) -> Data:
         split=_split(spec),
         files=reads_files(spec),
         packages=reads_packages(spec),
-        source=source_functions(spec),
+        source=source,
         normalized=dict(spec.data.source.arguments).get("normalize") == "zscore",
         kind="stream.py.j2" if spec.data.stream else "sequences.py.j2",
         lanes=has_lanes(spec),

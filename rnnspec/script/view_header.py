@@ -61,12 +61,12 @@ class Parameters:
     initial: Code
 
 
-def header(spec: Spec, body: Body) -> Header:
-    """The view of the head."""
+def header(spec: Spec, body: Body, source: Code) -> Header:
+    """The view of the head; `source` is where the data comes from."""
     reads = ", ".join(item.name for item in spec.model.inputs)
     predicts = ", ".join(item.name for item in spec.model.targets)
     froms = sorted([*FROM_IMPORTS, FIND]) if reads_packages(spec) else FROM_IMPORTS
-    modules = sorted([*IMPORTS, *imports(spec)])
+    modules = sorted([*IMPORTS, *imports(source)])
     return Header(
         title=prose(f"Train {spec.name}: read {reads}, predict {predicts}."),
         equations=lines(_equations(spec.model)),

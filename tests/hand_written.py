@@ -182,6 +182,8 @@ def elman_body() -> Body:
         size=start,
         outputs=(("y", "w.y", "step"),),
         inputs=(("x", "x"), ("target", "target")),
+        reads=frozenset(["x", "target", "share"]),
+        carried=("h",),
     )
 
 
@@ -266,6 +268,8 @@ def classifier_body() -> Body:
         size=32,
         outputs=(("scores", "w.scores", "sequence"),),
         inputs=(("x", "x"), ("label", "label")),
+        reads=frozenset(["x", "label", "share", "mask"]),
+        carried=(),
     )
 
 

@@ -355,7 +355,8 @@ def dropped(**options: object) -> ModuleType:
     model = replace(spec.model, equations=(spec.model.equations[0], y))
     text = elman_body().text.replace("w.y[t] = p.W_hy @ w.h[t + 1]", "w.y[t] = p.W_hy @ (w.h[t + 1] * w.dropout_0[t])")
     text = text.replace("    return w\n", "    w.dropout_0 = np.ones((T, H, B), dtype)\n    return w\n")
-    return load(render.render(replace(spec, model=model), replace(elman_body(), text=text)))
+    body = replace(elman_body(), text=text, reads=elman_body().reads | {"dropout_0"})
+    return load(render.render(replace(spec, model=model), body))
 
 
 def test_draws_depend_on_the_step_alone() -> None:

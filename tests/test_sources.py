@@ -33,6 +33,8 @@ EMPTY = Body(
     size=0,
     outputs=(),
     inputs=(),
+    reads=frozenset(),
+    carried=(),
 )
 """Nothing is computed: these tests look at the data only."""
 

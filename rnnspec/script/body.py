@@ -24,4 +24,6 @@ class Body:
     size: int
     outputs: tuple[tuple[str, str, Time], ...]  # name in the spec, expression over all steps, step or sequence
     inputs: tuple[tuple[str, str], ...]  # inputs and targets that the program reads: name in the spec, attribute of w
+    reads: frozenset[str]  # attributes of w that the frame fills for the program: these, and share, weights, random numbers
+    carried: tuple[str, ...]  # attributes of w that `carry` reads: with them, training can go on in a new process
     averages: tuple[tuple[str, str], ...] = ()  # running averages: name in the spec, expression of what it follows

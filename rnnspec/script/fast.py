@@ -12,7 +12,7 @@ from rnnspec.ir.storage import Buffer, Copy, Placement
 from rnnspec.script.body import Body
 from rnnspec.script.calls import CALLS, FUNCTIONS, HELPERS
 from rnnspec.script.code import tag
-from rnnspec.script.layout import layout
+from rnnspec.script.layout import filled, layout
 from rnnspec.script.operands import Loop, Operands
 from rnnspec.script.sizes import matrix, shape_text, sizes_of
 from rnnspec.script.windows import back
@@ -55,6 +55,8 @@ class FastPrinter:
             outputs=tuple((n, o.whole(v), self.values[v].time) for n, v in self.program.roots.outputs),
             averages=tuple((self.values[p].name, o.whole(v)) for p, v in self.program.roots.averages),
             inputs=tuple((v.name, o.attribute[v.id]) for v in self.values.values() if v.op in ("input", "ids", "labels")),
+            reads=filled(self.program, o.attribute),
+            carried=tuple(sorted(name for name, _ in self._states())),
         )
 
     # ---- forward and backward

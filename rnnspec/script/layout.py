@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rnnspec.frontend.typed import Model
@@ -52,6 +53,15 @@ def layout(program: Program, model: Model) -> Layout:
             rows.append((attribute[member], attribute[stack.id], low, high))
             low = high
     return Layout(attribute, tuple(names.items()), tuple(places), tuple(rows), trainable, start)
+
+
+FILLED = DATA - {"numbers", "valid"}
+"""Data that a batch brings; the rest the body makes by itself."""
+
+
+def filled(program: Program, attribute: Mapping[int, str]) -> frozenset[str]:
+    """The attributes of w that the frame fills before the program runs."""
+    return frozenset(attribute[v.id] for v in program.values.values() if v.op in FILLED)
 
 
 def data_attributes(program: Program, taken: frozenset[str]) -> dict[int, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from rnnspec.frontend.typed import Call, Model, Parameter, Spec, walk
@@ -27,13 +26,13 @@ NUMBERS = {
 
 def set_weights(spec: Spec, body: Body) -> Code:
     """The weights that the equations read."""
-    used = (name for name in WEIGHTS if re.search(rf"\bw\.{name}\b", body.text))
+    used = (name for name in WEIGHTS if name in body.reads)
     return lines(f"w.{name}[...] = {WEIGHTS[name][spec.model.masked]}" for name in used)
 
 
 def set_training(body: Body) -> Code:
     """Whether statistics are those of the batch."""
-    return Code("w.training[...] = step is not None" if re.search(r"\bw\.training\b", body.text) else "")
+    return Code("w.training[...] = step is not None" if "training" in body.reads else "")
 
 
 def follow(spec: Spec, body: Body) -> Code:

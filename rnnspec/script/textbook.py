@@ -10,7 +10,7 @@ from rnnspec.ir.program import Block, Program, Value
 from rnnspec.script.body import Body
 from rnnspec.script.code import tag
 from rnnspec.script.expressions import HELPERS, LOOSE
-from rnnspec.script.layout import data_attributes, layout
+from rnnspec.script.layout import data_attributes, filled, layout
 from rnnspec.script.names import OWN, identifier
 from rnnspec.script.operands import WORKSPACE
 from rnnspec.script.sizes import matrix, shape_text, sizes_of
@@ -126,6 +126,8 @@ class TextbookPrinter:
             outputs=tuple((n, self._whole(v), self.values[v].time) for n, v in self.program.roots.outputs),
             averages=tuple((self.values[p].name, self.steps.target(v)) for p, v in self.program.roots.averages),
             inputs=tuple((v.name, self.names[v.id]) for v in self.values.values() if v.op in ("input", "ids", "labels")),
+            reads=filled(self.program, self.names),
+            carried=tuple(sorted(text.removeprefix("w.") for text, _ in self._states())),
         )
 
     def _whole(self, item: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from rnnspec.frontend.typed import Input, Spec, Target
@@ -62,7 +61,7 @@ def border(spec: Spec, body: Body) -> Border:
     """The view of the border."""
     here = dict(body.inputs)
     drawing = draws.places(spec.model)
-    read = [place for place in drawing if re.search(rf"\bw\.{draws.attribute(place)}\b", body.text)]
+    read = [place for place in drawing if draws.attribute(place) in body.reads]
     truncated = spec.train.truncation is not None
     penalised = any(penalties(spec).values())
     training_use = '"evaluation" if step is None else "training"'

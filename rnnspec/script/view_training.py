@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import math
 from dataclasses import dataclass
 from textwrap import indent
@@ -92,7 +91,7 @@ def training(spec: Spec, body: Body) -> Training:
         judge=literal(judge),
         judged=literal(f"valid/{judge}"),
         which=Code("the best on the validation part" if "valid" in parts else "the last ones"),
-        carried=literal(carried(body)),
+        carried=literal(body.carried),
         keep=_keep(spec),
         save_due=_save_due(spec),
         penalty=Code("penalty = penalise(p, g)" if penalised else ""),
@@ -135,16 +134,6 @@ def _numbers(spec: Spec) -> Code:
         numbers |= {"grad/clipped_norm": "left", share: "run.clipped / step"}
     numbers["lr"] = "lr"
     return table((literal(name), value) for name, value in numbers.items())
-
-
-def carried(body: Body) -> tuple[str, ...]:
-    """The arrays of a window that `carry` reads: with them, training can go on in a new process."""
-    functions = (node for node in ast.parse(body.text).body if isinstance(node, ast.FunctionDef))
-    carry = next(function for function in functions if function.name == "carry")
-    old = carry.args.args[0].arg
-    reads = (node.value for node in ast.walk(carry) if isinstance(node, ast.Subscript))
-    arrays = (value for value in reads if isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name))
-    return tuple(sorted({array.attr for array in arrays if ast.unparse(array.value) == old}))
 
 
 def _keep(spec: Spec) -> Code:

@@ -21,9 +21,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from rnnspec.diagnostics import Diagnostic, Source, SpecError
+from rnnspec.diagnostics import Diagnostic, Source, SpecError, problem
 from rnnspec.frontend.check import check
-from rnnspec.frontend.typed import Spec
+from rnnspec.frontend.typed import Spec, Train
 from rnnspec.ir.program import Program
 from rnnspec.passes.differentiate import differentiate
 from rnnspec.passes.halve import halve
@@ -40,6 +40,7 @@ from rnnspec.passes.stack import stack
 from rnnspec.passes.starts import starts
 from rnnspec.passes.weight_gradients import weight_gradients
 from rnnspec.script.fast import fast
+from rnnspec.script.precision import TENSOR_CORES
 from rnnspec.script.render import render
 from rnnspec.script.textbook import textbook
 from rnnspec.script.windows import carries
@@ -135,8 +136,18 @@ def compile_spec(spec: str | bytes | Path, device: str = "cpu", level: int = 1, 
     checked, diagnostics = check(spec, overrides)
     if checked is None:
         raise SpecError(diagnostics)
+    refuse_tensor_cores(checked.train, device)
     program = last(programs(checked, level))
     return Compiled(script(checked, program, level), checked, program, tuple(diagnostics), level)
+
+
+def refuse_tensor_cores(train: Train, device: str) -> None:
+    """Raise SpecError, at the setting, if the spec asks for tensor cores on a device that has none."""
+    if device == "cpu" and train.dtype.name in TENSOR_CORES:
+        assert train.dtype.span is not None  # float32 is what is not written
+        message = f"`{train.dtype.name}` is for the tensor cores of a GPU, and a CPU has none"
+        help = "compile with `--device gpu`, or write `dtype: float32`"
+        raise SpecError([problem("E0606", message, train.dtype.span, help=help)])
 
 
 def programs(spec: Spec, level: int) -> Iterator[tuple[str, Program]]:

@@ -181,6 +181,7 @@ error[E0602]: a dropout rate must be at least 0 and below 1
          "write `adamw(...)`, which has `decay`; a penalty in the loss is `l2:` under `params:`"),
         ("amsgrad(lr=1)", "optimizer", "E0603", "there is no optimizer called `amsgrad`", "write `adam(lr=..., amsgrad=true)`"),
         ("sgd(lr=1, nesterov=true)", "optimizer", "E0606", "`nesterov` does nothing without `momentum`", "give `momentum` too"),
+        ("double", "dtype", "E0603", "there is no precision called `double`", "write `float64`"),
         ("none(1)", "clip", "E0604", "`none` takes no arguments", None),
         ("tbptt(1, 2, 3)", "truncation", "E0604", "`tbptt` takes at most 2 arguments", None),
         ("tbptt(0)", "truncation", "E0602", "`k1` must be at least 1", None),

@@ -89,6 +89,11 @@ def test_the_command(spec: Path) -> None:
     assert [cost["k2"] for cost in json.loads(found.output)] == [1, 20]
 
 
+def test_it_is_measured_in_float64_whatever_the_spec_trains_in(spec: Path) -> None:
+    same, rounded = measured(spec, [], [1], None), measured(spec, ["train.dtype=bfloat16"], [1], None)
+    assert same == rounded
+
+
 def test_parameters_of_a_run(spec: Path, tmp_path: Path) -> None:
     """With --from, the parameters of a file take the place of the initial ones."""
     script = compile_spec(spec, overrides=[OVERLAPPING]).load()

@@ -37,7 +37,7 @@ SETTINGS: dict[str, Entry] = {
     ),
     "E0606": Entry(
         "settings contradict each other",
-        "For example, a run is measured in `steps` or in `epochs`, and the parts of `split` add up to 1.",
+        "For example, a run has `steps` or `epochs`, the parts of `split` add up to 1, and `dtype: tf32` needs `--device gpu`.",
         wrong=train("optimizer: adam(lr=1e-3)", "batch: 64", "steps: 100", "epochs: 3"),
         right=train("optimizer: adam(lr=1e-3)", "batch: 64", "steps: 100"),
     ),

@@ -110,7 +110,7 @@ def train(chosen: Train) -> Iterator[str]:
             yield from (f"      {state}: {scalar(call_text(limit))}" for state, (limit, _) in chosen.state_clips.items())
         elif setting is not None:
             yield f"  {name}: {scalar(call_text(setting))}"
-    for name in ("batch", "steps", "epochs", "seed", "dtype"):
+    for name in ("batch", "steps", "epochs", "seed"):
         value = getattr(chosen, name)
         if value is not None:
             yield f"  {name}: {value}"

@@ -21,13 +21,14 @@ ENOUGH = 0.1
 """A relative error that training does not notice: the noise of a batch is larger."""
 LANES = 4
 """Of an endless stream so many times the longest reach is looked at."""
+EXACT = "train.dtype=float64"
 OVERLAPPING = "train.truncation=tbptt(k1=1, k2=2)"
 
 
 def measured(spec: Path, overrides: Sequence[str], reaches: Sequence[int], weights: Path | None) -> list[Cost]:
     """What each reach costs on the first training batch of a spec; SpecError where it cannot be truncated."""
-    asked = compile_spec(spec, overrides=overrides).spec.train.truncation
-    compiled = compile_spec(spec, overrides=[*overrides, OVERLAPPING])
+    asked = compile_spec(spec, overrides=[*overrides, EXACT]).spec.train.truncation
+    compiled = compile_spec(spec, overrides=[*overrides, EXACT, OVERLAPPING])
     probe = first_batch(compiled, spec, max(reaches), weights)
     costs = []
     for k2 in sorted(set(reaches)):

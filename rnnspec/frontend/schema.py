@@ -27,13 +27,13 @@ SECTIONS = {
 
 REQUIRED = ("rnnspec", "data", "inputs", "targets", "model", "loss", "train")
 
-TRAIN_SETTINGS = ("optimizer", "schedule", "clip", "average", "truncation", "checkpoint", "stop")
+TRAIN_SETTINGS = ("optimizer", "schedule", "clip", "average", "truncation", "checkpoint", "stop", "dtype")
 """Keys of `train` of whose values one is chosen from the table of settings."""
 
 KEYS = {
     "data": ("source", "sequence", "reset_after", "split", "bucket"),
     "data.split": ("train", "valid", "test"),
-    "train": (*TRAIN_SETTINGS, "batch", "steps", "epochs", "seed", "dtype"),
+    "train": (*TRAIN_SETTINGS, "batch", "steps", "epochs", "seed"),
     "train.clip": ("gradient", "state"),
     "monitor": ("every", "validate", "sample"),
     "cells.*": ("args", "inputs", "states", "output", "equations", "params"),

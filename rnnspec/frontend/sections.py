@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
 
 from rnnspec.diagnostics import Diagnostic, Span, problem
 from rnnspec.frontend.functions import FUNCTIONS, RESERVED
@@ -18,7 +17,7 @@ from rnnspec.frontend.source import Node, Scalar
 from rnnspec.frontend.state_clips import read_clip, read_state_clips
 from rnnspec.frontend.syntax import CallNode
 from rnnspec.frontend.typed import Monitor, Setting, Train
-from rnnspec.frontend.values import Range, read_choice, read_flag, read_number, read_whole
+from rnnspec.frontend.values import Range, read_flag, read_number, read_whole
 
 SPEC_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 FROM_ZERO = Range(0, 2**63)
@@ -137,20 +136,18 @@ def read_train(spec: Fields, calls: Mapping[str, CallNode], problems: list[Diagn
     counts = {name: _count(fields, name, problems) for name in ("batch", "steps", "epochs")}
     _check_duration(fields, problems)
     _check_truncation(settings["truncation"], problems)
-    seed, dtype = fields.get("seed"), fields.get("dtype")
+    seed = fields.get("seed")
     number = 0 if seed is None else read_whole(seed, "`seed`", problems, FROM_ZERO)
-    word = "float32" if dtype is None else read_choice(dtype, "`dtype`", problems, ("float32", "float64"))
     optimizer, batch = settings["optimizer"], counts["batch"]
     if len(problems) > count or optimizer is None or batch is None or number is None:
         return None
-    others = {name: setting for name, setting in settings.items() if name != "optimizer"}
+    others = {name: setting for name, setting in settings.items() if setting is not None and name != "optimizer"}
     return Train(
         optimizer=optimizer,
         batch=batch,
         steps=counts["steps"],
         epochs=counts["epochs"],
         seed=number,
-        dtype=cast("Literal['float32', 'float64']", word),
         state_clips=read_state_clips(states, calls, problems),
         **others,
     )

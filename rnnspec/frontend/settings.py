@@ -51,6 +51,15 @@ SETTINGS: dict[str, dict[str, Row]] = {
     "stop": {
         "patience": row("stops after `epochs` epochs in which `on` did not improve", whole("epochs"), text("on", "valid.loss")),
     },
+    "dtype": {
+        "float32": row("32 bits"),
+        "float64": row("64 bits"),
+        "tf32": row(
+            "float32, but matrices are multiplied by the tensor cores of a GPU: factors are rounded to 11 significant bits and "
+            "summed up in float32; needs `--device gpu`"
+        ),
+        "bfloat16": row("as `tf32`, with 8 significant bits; weights stay float32"),
+    },
     "init": {
         "zeros": row("all 0"),
         "ones": row("all 1"),
@@ -215,6 +224,7 @@ SETTINGS: dict[str, dict[str, Row]] = {
 """Kind -> name -> row.  The kinds `inputs` and `targets` are the encodings of columns."""
 
 NOUNS = {
+    "dtype": "precision",
     "init": "initialiser",
     "state_clip": "clip of a state",
     "source": "data source",
@@ -222,6 +232,12 @@ NOUNS = {
     "targets": "encoding",
 }
 """How messages call a kind whose key is not a word for it."""
+
+ELSEWHERE = {
+    "optimizer": INSTEAD,
+    "dtype": {"float": "float32", "fp32": "float32", "double": "float64", "fp64": "float64", "bf16": "bfloat16"},
+}
+"""Kind -> what other systems call a setting -> how it is written here."""
 
 
 def resolve(
@@ -260,6 +276,6 @@ def _unknown(call: CallNode, kind: str) -> Diagnostic:
     meant = suggest(call.name, SETTINGS[kind])
     message = f"there is no {NOUNS.get(kind, kind)} called `{call.name}`"
     help = f"did you mean `{meant}`?" if meant else None
-    if kind == "optimizer" and call.name in INSTEAD:
-        help = f"write `{INSTEAD[call.name]}`"
+    if call.name in ELSEWHERE.get(kind, {}):
+        help = f"write `{ELSEWHERE[kind][call.name]}`"
     return problem(code, message, call.name_span, help=help, note="available: " + ", ".join(SETTINGS[kind]))

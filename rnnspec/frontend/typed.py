@@ -289,7 +289,7 @@ class Train:
     steps: int | None = None  # exactly one of steps and epochs is set
     epochs: int | None = None
     seed: int = 0
-    dtype: Literal["float32", "float64"] = "float32"
+    dtype: Setting = Setting("float32")  # what the script computes in while it trains
     state_clips: Mapping[str, tuple[Setting, Span]] = field(default_factory=dict)  # by variable, and where it is named
 
 

@@ -12,6 +12,7 @@ from rnnspec.script.body import Body
 from rnnspec.script.code import Code, definitions, fill, identifier, lines, literal, prose, table
 from rnnspec.script.initialisers import initial_values, initialiser_functions
 from rnnspec.script.names import is_constant
+from rnnspec.script.precision import stored
 from rnnspec.script.sources import imports, reads_packages
 from rnnspec.script.windows import back, learned
 
@@ -120,7 +121,7 @@ def sizes(spec: Spec) -> Sizes:
         epochs=literal(train.epochs),
         lr=literal(train.optimizer["lr"]),
         seed=literal(train.seed),
-        dtype=Code(f"np.{identifier(train.dtype)}"),
+        dtype=Code(f"np.{identifier(stored(train))}"),
     )
 
 

@@ -244,6 +244,21 @@ def test_wrong_arguments(name: str) -> None:
     assert [(error.code, error.message) for error in found] == [(code, message)]
 
 
+@pytest.mark.parametrize(
+    ("call", "message", "help"),
+    [
+        ("layer_norm(a[t], epsilon=1e-3)", "`layer_norm` has no argument `epsilon`", "did you mean `eps`?"),
+        ("clamp(a[t], 0, 1, high=2)", "the argument `high` is given twice", None),
+        ("lstm(x[t], units=3, units=4)", "the argument `units` is given twice", None),
+        ("lstm(x[t], unit=3)", "`lstm` has no argument `unit`", "did you mean `units`?"),
+    ],
+)
+def test_functions_and_cells_match_arguments_alike(call: str, message: str, help: str | None) -> None:
+    lines = equations("a[t] = W_a @ x[t]", f"m[t] = {call}", "y[t] = W_y @ m[t]")
+    _, (found,) = check(written(model=lines, states="{a: 6}"))
+    assert (found.code, found.message, dict(found.notes).get("help")) == ("E0604", message, help)
+
+
 def test_a_cell_that_is_meant_is_named() -> None:
     _, (found,) = check(written(model=equations("m[t] = lstm_peepholes(x[t], units=3)", "y[t] = W_y @ m[t]"), states=None))
     assert (found.code, found.message) == ("E0205", "there is no cell called `lstm_peepholes`")

@@ -8,29 +8,14 @@ from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 
-from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
+from rnnspec.diagnostics import Diagnostic, problem
+from rnnspec.frontend.matching import matched
 from rnnspec.frontend.syntax import CallNode, ListNode, Node, RefNode, StringNode
 from rnnspec.frontend.typed import Word
 from rnnspec.frontend.values import ANY, COUNT, Range, read_choice, read_flag, read_number, read_text, read_whole
 
 REQUIRED = object()
 """The default of an argument that must be given."""
-
-ALIASES = {
-    "learning_rate": "lr",
-    "eta": "lr",
-    "alpha": "lr",
-    "step_size": "lr",
-    "weight_decay": "decay",
-    "epsilon": "eps",
-    "stddev": "std",
-    "sigma": "std",
-    "max_norm": "max",
-    "threshold": "max",
-    "clip_factor": "ratio",
-    "steps": "k1",
-}
-"""What other systems call some arguments."""
 
 Reader = Callable[[Node, str, list[Diagnostic]], object]
 
@@ -164,7 +149,10 @@ def read_arguments(
 ) -> tuple[tuple[str, object], ...] | None:
     """Every argument of a row, as given or by default; None after a problem.  File names are relative to `folder`."""
     count = len(problems)
-    given = _assign(call, row, problems)
+    names = [argument.name for argument in row.arguments]
+    if len(call.args) > len(names):
+        problems.append(_too_many(call, names))
+    given = matched(call, names, call.args, problem, problems)
     values: list[tuple[str, object]] = []
     for argument in row.arguments:
         node = given.get(argument.name)
@@ -194,37 +182,10 @@ def _matching(value: object) -> list[object]:
     return [Path(name) for name in found] or [value]
 
 
-def _assign(call: CallNode, row: Row, problems: list[Diagnostic]) -> dict[str, Node]:
-    """Which value each argument of a row gets."""
-    names = [argument.name for argument in row.arguments]
-    if len(call.args) > len(names):
-        some = f"at most {len(names)} argument{'s' if len(names) > 1 else ''}" if names else "no arguments"
-        extra = call.args[len(names)].span
-        problems.append(problem("E0604", f"`{call.name}` takes {some}", extra, "this one is too many"))
-    given = dict(zip(names, call.args, strict=False))
-    places: dict[str, Span] = {name: node.span for name, node in given.items()}
-    for argument in call.named:
-        name, span = argument.name, argument.name_span
-        if name not in names:
-            problems.append(_unknown(call.name, name, span, names))
-        elif name in given:
-            first = [(places[name], "first given here")]
-            problems.append(problem("E0604", f"the argument `{name}` is given twice", span, others=first))
-        else:
-            given[name], places[name] = argument.value, span
-    return given
-
-
-def _unknown(call: str, name: str, span: Span, names: list[str]) -> Diagnostic:
-    alias = ALIASES.get(name)
-    meant = alias if alias in names else suggest(name, names)
-    help = f"did you mean `{meant}`?" if meant else None
-    if name == "betas" and "beta1" in names:
-        help = "write `beta1=0.9, beta2=0.999`"
-    if call == "adam" and name in ("decay", "weight_decay"):
-        help = "write `adamw(...)`, which has `decay`; a penalty in the loss is `l2:` under `params:`"
-    note = f"arguments of `{call}`: {', '.join(names)}" if names else f"`{call}` takes no arguments"
-    return problem("E0604", f"`{call}` has no argument `{name}`", span, help=help, note=note)
+def _too_many(call: CallNode, names: list[str]) -> Diagnostic:
+    some = f"at most {len(names)} argument{'s' if len(names) > 1 else ''}" if names else "no arguments"
+    extra = call.args[len(names)].span
+    return problem("E0604", f"`{call.name}` takes {some}", extra, "this one is too many")
 
 
 def _needs(node: Node, name: str, other: str) -> Diagnostic:

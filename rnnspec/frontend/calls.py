@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from rnnspec.diagnostics import Diagnostic, suggest
 from rnnspec.frontend.functions import ALIASES, FUNCTIONS, Function, Option, Part, functions_of
+from rnnspec.frontend.matching import matched
 from rnnspec.frontend.scope import Place, Scope
-from rnnspec.frontend.syntax import CallNode, Named, Node, NumberNode, RefNode
+from rnnspec.frontend.syntax import CallNode, Node, NumberNode, RefNode
 from rnnspec.frontend.values import FRACTION, read_choice, read_number, read_numbers, read_whole
 
 Options = tuple[tuple[str, object], ...]
@@ -87,21 +88,8 @@ class CallReader:
             self.problems.append(scope.problem("E0604", message, node.span, help=row.instead or None))
             return {}
         positional = () if row.variadic else node.args[len(row.values) :]
-        given = {option.name: arg for option, arg in zip(options, positional, strict=False)}
-        for named in node.named:
-            self._named(row, named, given, scope, part)
-        return given
-
-    def _named(self, row: Function, named: Named, given: dict[str, Node], scope: Scope, part: Part) -> None:
-        names = [option.name for option in row.options if part in option.where]
-        if named.name not in names:
-            note = f"arguments by name: {', '.join(names)}" if names else f"`{row.name}` takes no named arguments"
-            message = f"`{row.name}` has no argument `{named.name}`"
-            self.problems.append(scope.problem("E0604", message, named.name_span, note=note))
-        elif named.name in given:
-            self.problems.append(scope.problem("E0604", f"`{named.name}` is given twice", named.name_span))
-        else:
-            given[named.name] = named.value
+        names = [option.name for option in options]
+        return matched(node, names, positional, scope.problem, self.problems, "named arguments")
 
     def _options(self, node: CallNode, row: Function, given: dict[str, Node], scope: Scope) -> Iterable[tuple[str, object]]:
         for option in row.options:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rnnspec.diagnostics import Diagnostic, problem, suggest
+from rnnspec.diagnostics import Diagnostic, problem
 from rnnspec.frontend.functions import FUNCTIONS, RESERVED
+from rnnspec.frontend.matching import matched
 from rnnspec.frontend.schema import Fields
 from rnnspec.frontend.sizes import Origin, Size
 from rnnspec.frontend.source import Node as YamlNode
 from rnnspec.frontend.source import Scalar
-from rnnspec.frontend.syntax import CallNode, Named, RefNode
+from rnnspec.frontend.syntax import CallNode, Node, RefNode
 from rnnspec.frontend.values import read_flag, read_number, read_whole
 
 REVERSE = "reverse"
@@ -88,62 +89,48 @@ class CallOfCell:
     def given(self) -> Given:
         """All arguments, defaults filled in; not complete after a problem."""
         found, count = Given(), len(self.problems)
-        names = [named.name for named in self.call.named]
-        for position, named in enumerate(self.call.named):
-            if named.name in names[:position]:
-                self.problems.append(problem("E0604", f"`{named.name}` is given twice", named.name_span))
-            elif named.name == REVERSE:
-                found.reverse = bool(read_flag(named.value, f"`{REVERSE}`", self.problems))
-            else:
-                self._read(named, found)
+        names = [*(argument.name for argument in self.arguments), REVERSE]
+        nodes = matched(self.call, names, (), problem, self.problems)
+        for argument in self.arguments:
+            node = nodes.get(argument.name)
+            if node is not None:
+                self._read(argument, node, found)
+            elif argument.default is not None:
+                self._default(argument, argument.default, found)
+        if REVERSE in nodes:
+            found.reverse = bool(read_flag(nodes[REVERSE], f"`{REVERSE}`", self.problems))
         if len(self.problems) == count:
-            self.problems += self._missing(names)
-            self._defaults(names, found)
+            self.problems += self._missing(nodes)
         return found
 
-    def _read(self, named: Named, found: Given) -> None:
-        argument = next((argument for argument in self.arguments if argument.name == named.name), None)
-        if argument is None:
-            self.problems.append(self._unknown(named))
-        elif argument.kind == "int":
-            size = self._size(named)
-            found.sizes |= {named.name: size} if size is not None else {}
+    def _read(self, argument: CellArgument, node: Node, found: Given) -> None:
+        if argument.kind == "int":
+            size = self._size(argument.name, node)
+            found.sizes |= {argument.name: size} if size is not None else {}
         else:
-            number = read_number(named.value, f"`{named.name}`", self.problems)
-            found.numbers |= {named.name: number} if number is not None else {}
+            number = read_number(node, f"`{argument.name}`", self.problems)
+            found.numbers |= {argument.name: number} if number is not None else {}
 
-    def _size(self, named: Named) -> Size | None:
+    def _size(self, name: str, node: Node) -> Size | None:
         """A whole number, or the name of a size."""
-        node = named.value
         if isinstance(node, RefNode) and node.index is None and node.name in self.sizes:
             return self.sizes[node.name]
-        value = read_whole(node, f"`{named.name}`", self.problems)
-        return None if value is None else Size(value, None, Origin(node.span, f"`{named.name}` is {value} here"))
+        value = read_whole(node, f"`{name}`", self.problems)
+        return None if value is None else Size(value, None, Origin(node.span, f"`{name}` is {value} here"))
 
-    def _defaults(self, names: list[str], found: Given) -> None:
-        for argument in self.arguments:
-            if argument.name in names or argument.default is None:
-                continue
-            if argument.kind == "int":
-                value = int(argument.default)
-                origin = Origin(self.call.name_span, f"`{argument.name}` is {value} by default")
-                found.sizes[argument.name] = Size(value, None, origin)
-            else:
-                found.numbers[argument.name] = argument.default
+    def _default(self, argument: CellArgument, default: float, found: Given) -> None:
+        if argument.kind == "int":
+            value = int(default)
+            origin = Origin(self.call.name_span, f"`{argument.name}` is {value} by default")
+            found.sizes[argument.name] = Size(value, None, origin)
+        else:
+            found.numbers[argument.name] = default
 
-    def _missing(self, names: list[str]) -> Iterator[Diagnostic]:
+    def _missing(self, given: Collection[str]) -> Iterator[Diagnostic]:
         name = self.call.name
         for argument in self.arguments:
-            if argument.default is None and argument.name not in names:
+            if argument.default is None and argument.name not in given:
                 example = "128" if argument.kind == "int" else "1.0"
                 help = f"write `{name}(..., {argument.name}={example})`"
                 message = f"`{name}` needs the argument `{argument.name}`"
                 yield problem("E0605", message, self.call.name_span, help=help)
-
-    def _unknown(self, named: Named) -> Diagnostic:
-        known = [*(argument.name for argument in self.arguments), REVERSE]
-        near = suggest(named.name, known)
-        help = f"did you mean `{near}`?" if near else None
-        note = f"arguments of `{self.call.name}`: {', '.join(known)}"
-        message = f"`{self.call.name}` has no argument `{named.name}`"
-        return problem("E0604", message, named.name_span, help=help, note=note)

@@ -93,12 +93,17 @@ class Compiled:
     diagnostics: tuple[Diagnostic, ...]  # warnings
     level: int
 
-    def load(self) -> ModuleType:
-        """The script as a module, without writing a file; importing it has no side effects."""
+    def load(self, data: Path | None = None) -> ModuleType:
+        """The script as a module, without writing a file; importing it has no side effects.
+
+        Data files that the spec names are looked for in the folder `data`, as `--data` says on the command line of a script.
+        """
         name = f"<script of {self.spec.name}, {hashlib.sha256(self.source.encode()).hexdigest()[:12]}>"
         linecache.cache[name] = (len(self.source), None, self.source.splitlines(keepends=True), name)
         module = ModuleType("train")
         exec(compile(self.source, name, "exec"), module.__dict__)
+        if data is not None:
+            module.__dict__["data_file"] = partial(Path, data)
         return module
 
     def verify(self, against: Sequence[str] = ("complex-step",), quick: bool = False, padding: bool = False) -> Certificate:

@@ -66,6 +66,15 @@ def test_costs_are_those_of_torch(truncation: str, learned: int, spec: Path) -> 
     assert costs[0].error > costs[2].error, "a longer reach loses less here"
 
 
+def test_a_script_finds_its_data_where_it_is_told(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RNNSPEC_DATA", raising=False)
+    monkeypatch.chdir("/")
+    compiled = compile_spec(spec)
+    with pytest.raises(SystemExit, match="is missing"):
+        compiled.load().dataset()
+    assert compiled.load(data=spec.parent).dataset()
+
+
 def test_short_sequences_weigh_as_they_do_in_the_whole_batch(tmp_path: Path) -> None:
     """Windows that reach back to the first step give the gradient of the whole batch, whatever its lengths."""
     rng = np.random.default_rng(0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -46,8 +45,7 @@ def learned(asked: Setting | None, k2: int) -> int:
 
 def first_batch(compiled: Compiled, spec: Path, longest: int, weights: Path | None) -> Truncated:
     """The sequences of the first training batch, and the parameters of a file or of the start."""
-    os.environ["RNNSPEC_DATA"] = str(spec.parent)
-    script, seed = compiled.load(), compiled.spec.train.seed
+    script, seed = compiled.load(data=spec.parent), compiled.spec.train.seed
     rows, _, _ = script.plan("train", seed, 0)[0]
     steps = script.dataset()[1]["train"][1]
     endless = compiled.spec.data.stream and compiled.spec.data.sequence is None

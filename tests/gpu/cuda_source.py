@@ -1,0 +1,72 @@
+"""Reading the text of CUDA kernels: their parameters, and the same text for a host compiler."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+TYPES = {"float": np.dtype("float32"), "double": np.dtype("float64"), "int": np.dtype("int32")}
+"""Types of a parameter; `real` is one of the first two, by a macro."""
+
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\((\d+)[^)]*\)\s*)?(\w+)\s*\(([^)]*)\)')
+_PARAMETER = re.compile(r"(const\s+)?(\w+)\s*(\*?)\s*(?:__restrict__\s+)?(\w+)")
+_POINTER = re.compile(r"\b((?:const\s+)?(?:real|float|double|int))\s*\*\s*(?:__restrict__\b)?")
+_SHARED = re.compile(r"__shared__\s+(\w+)\s+(\w+)\s*((?:\[[^\]]*\])+)\s*;")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a kernel: a number, or a pointer to elements of its type."""
+
+    name: str
+    dtype: np.dtype
+    pointer: bool
+    constant: bool
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel's parameters, and the threads of a block that it is made for (0: not said)."""
+
+    parameters: tuple[Parameter, ...]
+    launch_bounds: int
+
+
+def macros(options: tuple[str, ...]) -> dict[str, str]:
+    """The macros of `-Dname=value` options."""
+    return dict((option[2:] + "=1").split("=")[:2] for option in options if option.startswith("-D"))
+
+
+def without_comments(code: str) -> str:
+    """The same lines with blanks where comments were."""
+    return _COMMENT.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), code)
+
+
+def kernels(code: str, options: tuple[str, ...]) -> dict[str, Kernel]:
+    """Every kernel of a text; ValueError for a parameter of a type that no script may pass."""
+    types = macros(options)
+    found = {}
+    for bounds, name, parameters in _KERNEL.findall(without_comments(code)):
+        texts = [text.strip() for text in parameters.split(",")]
+        found[name] = Kernel(tuple(_parameter(text, types) for text in texts if text), int(bounds or 0))
+    return found
+
+
+def _parameter(text: str, types: dict[str, str]) -> Parameter:
+    match = _PARAMETER.fullmatch(text)
+    dtype = TYPES.get(types.get(match[2], match[2])) if match else None
+    if match is None or dtype is None:
+        raise ValueError(f"a kernel's parameter cannot be read: {text!r}")
+    return Parameter(match[4], dtype, match[3] == "*", bool(match[1]))
+
+
+def for_the_host(code: str, names: list[str]) -> str:
+    """The text of a module for a host compiler, with an entry for each kernel named; lines keep their numbers."""
+    text = _POINTER.sub(r"rs::Pointer<\1> ", without_comments(code))
+    arrays = iter(range(text.count("__shared__")))
+    text = _SHARED.sub(lambda found: f"RS_SHARED({found[1]}, {found[2]}, {found[3]}, {next(arrays)});", text)
+    entries = "\n".join(f"RS_EXPORT({name})" for name in names)
+    return f'#include "cuda_on_host.h"\n#line 1 "kernels"\n{text}\n{entries}\n'

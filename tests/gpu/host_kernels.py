@@ -1,0 +1,93 @@
+"""Kernels compiled for the host: a shared library for each module, and launches of what is in it."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.gpu.cuda_source import for_the_host, kernels
+
+Host = np.ndarray[Any, Any]
+
+HERE = Path(__file__).parent
+COMPILER = shutil.which("g++")
+FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-fno-gnu-unique", "-fvisibility=hidden", "-Wall", "-Werror", "-Wno-unused")
+
+
+class Launch(ctypes.Structure):
+    """How a kernel is launched; the same layout in threads.h."""
+
+    _fields_ = [
+        ("grid", ctypes.c_uint * 3),
+        ("block", ctypes.c_uint * 3),
+        ("shared_bytes", ctypes.c_uint),
+        ("cooperative", ctypes.c_int),
+        ("seed", ctypes.c_uint64),
+    ]
+
+
+class Argument(ctypes.Structure):
+    """One argument of a kernel; the same layout in cuda_on_host.h."""
+
+    _fields_ = [("name", ctypes.c_char_p), ("address", ctypes.c_void_p), ("size", ctypes.c_int64)]
+
+
+def built(sources: Sequence[Path], text: str, name: str, flags: Sequence[str] = ()) -> Path:
+    """The shared library `name` made of `text`, which includes `sources`; from an earlier run if nothing has changed.
+
+    RuntimeError with the compiler's words if it refuses.
+    """
+    flags = (*FLAGS, *flags)
+    parts = [text.encode(), " ".join(flags).encode(), *(source.read_bytes() for source in sources)]
+    folder = _cache() / hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
+    library = folder / name
+    if not library.exists():
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            source, made = Path(temporary) / "source.cpp", Path(temporary) / name
+            source.write_text(text)
+            command = [COMPILER or "g++", *flags, f"-I{HERE}", str(source), "-o", str(made)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise RuntimeError(f"the host compiler refuses the source:\n{done.stderr}")
+            os.replace(made, library)  # at once, since others may be waiting for it
+    return library
+
+
+def _cache() -> Path:
+    """A folder that nobody else can write to: what lies there is loaded and run."""
+    folder = Path(tempfile.gettempdir()) / f"rnnspec-tests-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise RuntimeError(f"{folder} does not belong to this user alone")
+    return folder
+
+
+class HostModule:
+    """The kernels of one CUDA text; `kernels` says what each of them takes."""
+
+    def __init__(self, code: str, options: tuple[str, ...]) -> None:
+        self.kernels = kernels(code, options)
+        headers = [HERE / name for name in ("cuda_on_host.h", "checked_memory.h", "threads.h")]
+        text = for_the_host(code, list(self.kernels))
+        self._library = ctypes.CDLL(str(built(headers, text, "kernels.so", [o for o in options if o.startswith("-D")])))
+
+    def run(self, name: str, launch: Launch, arguments: Sequence[Host]) -> None:
+        """Run a kernel to its end, a number being an array of one; RuntimeError if it does what a kernel must not do."""
+        packed = (Argument * len(arguments))()
+        for place, parameter, array in zip(packed, self.kernels[name].parameters, arguments, strict=True):
+            place.name, place.address, place.size = parameter.name.encode(), array.ctypes.data, array.size
+        report = ctypes.create_string_buffer(1000)
+        if not self._library[f"rs_launch_{name}"](ctypes.byref(launch), packed, report, ctypes.c_size_t(len(report))):
+            raise RuntimeError(f"kernel {name}, {report.value.decode()}")

@@ -1,0 +1,13 @@
+"""Why a test of this folder may have to be skipped."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.gpu.host_kernels import COMPILER
+
+needs_compiler = pytest.mark.skipif(
+    COMPILER is None or sys.platform != "linux", reason="kernels run on the host by g++ on Linux, which is not here"
+)

@@ -325,6 +325,24 @@ def truncation(spec: Path, overrides: tuple[str, ...], reaches: tuple[int, ...],
     return OK
 
 
+@commands.command(short_help="Show what is installed, and what to install for a GPU.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="json is for programs.")
+def doctor(form: str) -> int:
+    """Show what is installed here, which devices can be used, and what to install for the others.
+
+    Exits with 0 if the CPU can be used.
+
+    \b
+    Example:
+      rnnspec doctor
+    """
+    from rnnspec.commands import doctor as command
+
+    health = command.examine()
+    click.echo(command.to_json(health) if form == "json" else command.text(health))
+    return FAILED if health.cpu else OK
+
+
 @commands.command()
 def functions() -> int:
     """List the functions that equations can use.

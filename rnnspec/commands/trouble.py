@@ -10,17 +10,26 @@ from collections.abc import Sequence
 from rnnspec import __version__
 from rnnspec.commands.exit_codes import BAD_SPEC, FAILED, INTERNAL
 from rnnspec.diagnostics import SpecError
+from rnnspec.run.gpu import NoGpu, Trouble
 
 
 def explain(problem: Exception, words: Sequence[str]) -> tuple[int, str]:
     """Exit code and text for an exception that ended the command with these words."""
     if isinstance(problem, SpecError):
         return BAD_SPEC, str(problem)
+    if isinstance(problem, NoGpu):
+        return BAD_SPEC, without_gpu(problem.trouble)
     if isinstance(problem, OSError) and problem.filename is not None:
         return FAILED, f"error: `{problem.filename}`: {problem.strerror}"
     if isinstance(problem, MemoryError):
         return FAILED, f"error: there is not enough memory for this model\n  {problem}".rstrip()
     return INTERNAL, report(problem, words)
+
+
+def without_gpu(trouble: Trouble) -> str:
+    """Why a command cannot use the GPU, and what can be done."""
+    note = "`rnnspec doctor` shows what was found; `rnnspec compile --device gpu` works without a GPU"
+    return f"error: the GPU cannot be used: {trouble.message}\n  help: {trouble.help}\n  note: {note}"
 
 
 def report(problem: Exception, words: Sequence[str]) -> str:

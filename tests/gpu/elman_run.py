@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from tests.gpu.cupy_stand_in import cupy_on_host
 
 TEXT = (Path(__file__).parent / "elman.py").read_text()
+KERNELS = re.search(r'KERNELS = r"""(.*?)"""', TEXT, re.DOTALL)[1]  # type: ignore[index]
 Host = np.ndarray[Any, Any]
 
 

@@ -6,8 +6,10 @@ import sys
 
 import pytest
 
+from tests.gpu import nvrtc
 from tests.gpu.host_kernels import COMPILER
 
 needs_compiler = pytest.mark.skipif(
     COMPILER is None or sys.platform != "linux", reason="kernels run on the host by g++ on Linux, which is not here"
 )
+needs_nvrtc = pytest.mark.skipif(not nvrtc.available(), reason=f"{nvrtc.PACKAGE} is not installed")

@@ -82,7 +82,7 @@ def test_every_source_and_encoding_is_tested() -> None:
         assert f'setting("{name}"' in tested or name in {*EVERY, "ts", "digits", "npy", "jsonl", "labels"}, name
 
 
-FACTS = {"vocabulary", "file", "files", "labels"}
+FACTS = {"vocabulary", "file", "files", "whole", "dtype", "labels"}
 """What templates of sources may name beside the arguments."""
 
 
@@ -92,12 +92,7 @@ def test_a_source_has_a_row_in_each_table() -> None:
     assert set(SOURCES) == set(templates)
     assert set(ROWS) == set(ENCODINGS) == {*SETTINGS["inputs"], *SETTINGS["targets"]}
     for name, row in SETTINGS["source"].items():
-        assert set(uses(templates[name].read_text())) <= {argument.name for argument in row.arguments} | {
-            "vocabulary",
-            "file",
-            "files",
-            "labels",
-        }
+        assert set(uses(templates[name].read_text())) <= {argument.name for argument in row.arguments} | FACTS
 
 
 # ------------------------------------------------------------------ streams
@@ -137,7 +132,7 @@ def test_split_cuts_a_stream_in_order(folder: Path) -> None:
 
 
 def test_text_with_unknown_characters_is_refused(folder: Path) -> None:
-    with pytest.raises(SystemExit, match="characters"):
+    with pytest.raises(SystemExit, match="symbols"):
         values(text_script(folder, "abcx" * 10, "abc", sequence=2))
 
 

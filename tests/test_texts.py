@@ -128,6 +128,26 @@ def test_what_is_refused(source: str, message: str, note: str, folder: Path) -> 
     assert message in found[0].message and note in render(found[0])
 
 
+def test_words_are_not_cut_where_a_piece_ends(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece is a million characters; here it is five, in the compiler and in the script."""
+    monkeypatch.setattr("rnnspec.frontend.texts.PIECE", 5)
+    made = compiled(folder, 'text(["a.txt", "b.txt"], unit="word", boundary="</s>")')
+    whole = made.load()
+    small = ModuleType("train")
+    exec(made.source.replace("1_000_000", "5"), small.__dict__)
+    assert stream(made, small) == stream(made, whole)
+    exec(made.source.replace("1_000_000", "5").replace("piece += more", "pass"), small.__dict__)
+    with pytest.raises(SystemExit, match="symbols that it did not have"):
+        small.source()
+
+
+@pytest.mark.parametrize(("words", "dtype"), [(256, np.uint8), (257, np.uint16), (65_536, np.uint16), (65_537, np.uint32)])
+def test_numbers_need_little_room(words: int, dtype: type, folder: Path) -> None:
+    (folder / "c.txt").write_text(" ".join(f"w{number:06}" for number in range(words)))
+    made = compiled(folder, 'text("c.txt", unit="word")')
+    assert (made.load().source()["ids"] == np.arange(words)).all() and made.load().source()["ids"].dtype == dtype
+
+
 BATCH = """\
 import resource, runpy, sys
 resource.setrlimit(resource.RLIMIT_DATA, (300_000_000, 300_000_000))
@@ -135,21 +155,34 @@ script = runpy.run_path("train.py")
 batch = next(script["batches"]("train", seed=1))
 print(batch["x"].shape, int(batch["x"].max()))
 """
+SPLIT = "'\n  split: {train: 0.9, valid: 0.1}\n  #'"
 
 
-def test_a_text_that_does_not_fit_into_memory_is_drawn_from(folder: Path) -> None:
-    size = 2_000_000_000
+def draw(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
+    """A batch drawn by a script in a process that may use 300 MB."""
+    (folder / "train.py").write_text(source.replace("SEQUENCE = 5 ", "SEQUENCE = 50_000 "))
+    command = [sys.executable, "-c", BATCH]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env={"RNNSPEC_DATA": "."}, timeout=60)
+
+
+def test_bytes_that_do_not_fit_into_memory_are_drawn_from(folder: Path) -> None:
     with (folder / "large.txt").open("wb") as file:
         file.write(b"some text ")
-        file.truncate(size)  # the rest are zeros that take no place on the disk
-    made = compiled(folder, 'text("large.txt", unit="byte")\'\n  split: {train: 0.9, valid: 0.1}\n  #\'')
-    (folder / "train.py").write_text(made.source.replace("SEQUENCE = 5 ", "SEQUENCE = 50_000 "))
-    command = [sys.executable, "-c", BATCH]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={"RNNSPEC_DATA": "."}, timeout=60)
-    assert done.stdout.split(") ")[0] == "(4, 50000", done.stderr[-500:]
-    mapped, whole = 'np.memmap(path, np.uint8, mode="r")', "np.frombuffer(path.read_bytes(), np.uint8)"
-    eager = made.source.replace(mapped, whole)
-    assert eager != made.source
-    (folder / "train.py").write_text(eager)
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={"RNNSPEC_DATA": "."}, timeout=60)
+        file.truncate(2_000_000_000)  # the rest are zeros that take no place on the disk
+    made = compiled(folder, f'text("large.txt", unit="byte"){SPLIT}')
+    done = draw(folder, made.source)
+    assert done.stdout.startswith("(4, 50000)"), done.stderr[-500:]
+    mapped, whole = 'np.memmap(data_file("large.txt"), np.uint8, mode="r")', 'data_file("large.txt").read_bytes()'
+    assert mapped in made.source
+    done = draw(folder, made.source.replace(mapped, whole))
+    assert "MemoryError" in done.stderr, "the limit holds"
+
+
+@pytest.mark.parametrize("unit", ["char", "word"])
+def test_texts_that_do_not_fit_into_memory_are_drawn_from(unit: str, folder: Path) -> None:
+    (folder / "large.txt").write_text(("abcdefghij" * 10 + "\n") * 1_000_000)
+    made = compiled(folder, f'text("large.txt", unit="{unit}"){SPLIT}')
+    done = draw(folder, made.source)
+    assert done.stdout.startswith("(4, 50000)"), done.stderr[-500:]
+    done = draw(folder, made.source.replace("1_000_000", ""))
     assert "MemoryError" in done.stderr, "the limit holds"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -12,18 +12,19 @@ from rnnspec.frontend.offers import Column, Offer, Unusable
 from rnnspec.frontend.source_files import existing
 from rnnspec.frontend.typed import Setting, Word
 
-MAX_TEXT = 500_000_000
+PIECE = 1_000_000
+"""Characters of a file that are read at once: a text may be larger than memory."""
 TOKEN = re.compile(r"\w+|[^\w\s]|\n")
 """A word, a punctuation mark, or the end of a line."""
 OTHER = "<unk>"
 """Stands for every word that the vocabulary leaves out."""
 
-UNITS: dict[str, tuple[str, str, Callable[[str], Iterable[str]]]] = {
+UNITS: dict[str, tuple[str, str, Callable[[str], Sequence[str]]]] = {
     "char": ("character", r"[\s\S]", str),
     "word": ("word", r"\S+", TOKEN.findall),
     "byte": ("byte", r"[\x00-\x7f]", str),
 }
-"""For each unit of a text its name, what a boundary must look like, and how a document is cut."""
+"""For each unit of a text its name, what a boundary must look like, and how a piece of a document is cut."""
 
 
 def text(source: Setting) -> Offer:
@@ -39,22 +40,25 @@ def text(source: Setting) -> Offer:
     if unit == "byte":
         steps, vocabulary = _size(source), [chr(number) for number in range(256)]
     else:
-        tokens = Counter[str]()
-        for document in _documents(source):
-            tokens.update(cut(document))
-            tokens.update([boundary] if boundary is not None else [])
-        steps, vocabulary = tokens.total(), _vocabulary(tokens, most)
+        steps, vocabulary = _symbols(_pieces(source, cut), most)
     if steps < 2:
         raise Unusable(f"the text has fewer than two {name}s")
     return Offer({"ids": Column((), True, len(vocabulary))}, stream=True, vocabulary=tuple(vocabulary), files=_files(source))
 
 
-def _vocabulary(tokens: Counter[str], most: int | None) -> list[str]:
-    """All symbols in order; of too many words the most frequent ones, and one for all others."""
-    if most is None or len(tokens) <= most:
-        return sorted(tokens)
-    kept = sorted(tokens, key=lambda token: (-tokens[token], token))[: most - 1]
-    return sorted({*kept, OTHER})
+def _symbols(pieces: Iterable[Sequence[str]], most: int | None) -> tuple[int, list[str]]:
+    """How many symbols a text has, and the different ones in order.
+
+    Of too many words there are the most frequent ones, and one for all others.
+    """
+    steps, counts = 0, Counter[str]()
+    for piece in pieces:
+        steps += len(piece)
+        counts.update(set(piece) if most is None else piece)  # that there is one is known sooner than how many there are
+    if most is None or len(counts) <= most:
+        return steps, sorted(counts)
+    kept = sorted(counts, key=lambda symbol: (-counts[symbol], symbol))[: most - 1]
+    return steps, sorted({*kept, OTHER})
 
 
 def _files(source: Setting) -> tuple[Path, ...]:
@@ -71,23 +75,40 @@ def _size(source: Setting) -> int:
     return sum(sizes.values())
 
 
-def _documents(source: Setting) -> Iterator[str]:
-    """One text a file."""
-    if isinstance(source["path"], Word):
-        yield python_docs()
-        return
-    for path in _files(source):
-        try:
-            if existing(path).stat().st_size > MAX_TEXT:
-                note = 'with `unit="byte"` a text of any size stays in its file'
-                raise Unusable(f"the text `{path.name}` is larger than {MAX_TEXT:,} bytes", note)
-            yield path.read_bytes().decode("utf-8")
-        except UnicodeDecodeError as error:
-            line = error.object[: error.start].count(b"\n") + 1
-            note = f'line {line} has bytes that are not: save the file as UTF-8, or write `unit="byte"`'
-            raise Unusable(f"the text `{path.name}` is not valid UTF-8", note) from None
-        except OSError as error:
-            raise Unusable(f"the text `{path.name}` cannot be read", error.strerror) from None
+def _pieces(source: Setting, cut: Callable[[str], Sequence[str]]) -> Iterator[Sequence[str]]:
+    """The symbols of all documents in pieces, with the boundary behind each document."""
+    boundary = cast("str | None", source["boundary"])
+    documents = [_read(path) for path in _files(source)] or [iter([python_docs()])]
+    for document in documents:
+        yield from map(cut, document)
+        if boundary is not None:
+            yield [boundary]
+
+
+def _read(path: Path) -> Iterator[str]:
+    """A text in pieces that end where a word does."""
+    try:
+        with existing(path).open(encoding="utf-8", newline="") as file:
+            while piece := file.read(PIECE):
+                while re.match(r"\w", piece[-1]) and (more := file.read(1)):
+                    piece += more
+                yield piece
+    except UnicodeDecodeError:
+        note = f'line {_first_wrong_line(path)} has bytes that are not: save the file as UTF-8, or write `unit="byte"`'
+        raise Unusable(f"the text `{path.name}` is not valid UTF-8", note) from None
+    except OSError as error:
+        raise Unusable(f"the text `{path.name}` cannot be read", error.strerror) from None
+
+
+def _first_wrong_line(path: Path) -> int:
+    """The first line, counted from 1, that is not valid UTF-8; 0 if there is none."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return 0
 
 
 def python_docs() -> str:

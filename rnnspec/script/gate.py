@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ast
 
-IMPORTS = frozenset({"argparse", "csv", "gzip", "hashlib", "json", "math", "numpy", "os", "re", "signal", "sys", "time"})
+IMPORTS = frozenset(
+    {"argparse", "csv", "gzip", "hashlib", "json", "math", "numpy", "os", "re", "signal", "sys", "tempfile", "time"}
+)
 FROM_IMPORTS = {
     "functools": {"lru_cache"},
     "importlib.util": {"find_spec"},
@@ -22,9 +24,10 @@ MEMBERS = {
     "signal": {"signal", "SIGINT", "SIGTERM", "SIG_DFL"},
     "csv": {"DictReader"},
     "gzip": {"open"},
-    "re": {"findall"},
+    "re": {"findall", "match"},
     "json": {"dumps", "loads"},
     "hashlib": {"sha256"},
+    "tempfile": {"TemporaryFile"},
     "time": {"perf_counter"},
     "argparse": {"ArgumentParser"},
 }

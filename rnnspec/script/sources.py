@@ -15,7 +15,7 @@ from rnnspec.frontend.typed import PackageFile, Spec
 from rnnspec.script.code import Code, fill, literal
 from rnnspec.script.templates import environment
 
-MODULES = ("csv", "gzip", "re")
+MODULES = ("csv", "gzip", "re", "tempfile")
 """What some sources import beyond what every script does."""
 
 PER_LINE = 26
@@ -29,8 +29,19 @@ def source_functions(spec: Spec) -> Code:
     template = environment().get_template(f"sources/{data.source.name}.py.j2")
     files = [_found(file, spec.path) for file in data.files]
     symbols = vocabulary(data.vocabulary, " " if arguments.get("unit") == '"word"' else "")
-    facts = {"files": Code(f"[{', '.join(files)}]"), "file": Code(files[0] if files else ""), "labels": literal(data.labels)}
+    facts = {
+        "file": Code(files[0] if files else ""),
+        "files": Code(f"[{', '.join(files)}]"),
+        "whole": len(files) == 1,
+        "dtype": smallest(len(data.vocabulary)),
+        "labels": literal(data.labels),
+    }
     return Code(template.render(arguments, vocabulary=symbols, **facts).strip("\n"))
+
+
+def smallest(count: int) -> Code:
+    """The type that needs the least room for numbers from 0 to `count` - 1."""
+    return Code("np.uint8" if count <= 2**8 else "np.uint16" if count <= 2**16 else "np.uint32")
 
 
 def _names_files(value: object) -> bool:

@@ -269,7 +269,7 @@ def test_head_shows_equations_with_their_lines() -> None:
 
 
 def test_gradients_and_predictions_at_the_border() -> None:
-    script = elman_script(dtype="float64")
+    script = elman_script(dtype=setting("float64"))
     params = script.init(1)
     assert {name: array.shape for name, array in params.items()}["W_hy"] == (11, 7)
     batch = next(script.batches("train"))
@@ -287,7 +287,7 @@ def test_gradients_and_predictions_at_the_border() -> None:
 
 
 def test_everything_is_computed_in_the_type_of_the_parameters() -> None:
-    script = elman_script(dtype="float32")
+    script = elman_script(dtype=setting("float32"))
     params = script.init()
     batch = next(script.batches("train"))
     assert script.loss_and_gradients(params, batch)[1]["W_hh"].dtype == np.float32
@@ -309,7 +309,7 @@ def test_padding_and_untrained_parameters() -> None:
 
 
 def test_windows_carry_their_states() -> None:
-    script = load(render.render(lanes(dtype="float64"), elman_body()))
+    script = load(render.render(lanes(dtype=setting("float64")), elman_body()))
     params, p = script.init(2), script.Views(np.float64)
     p.fill(params)
     whole = {name: values(script, "valid")[name][:, :21] for name in ("x", "target")}
@@ -349,7 +349,7 @@ def test_predictions_of_a_part_are_those_of_its_batches() -> None:
 
 def dropped(**options: object) -> ModuleType:
     """The character model with dropout between state and output."""
-    spec = elman(dtype="float64")
+    spec = elman(dtype=setting("float64"))
     h = call("dropout", Read("h", (H,), "step"), rate=0.25, place=0, **options)
     y = Equation("y", call("matmul", Parameter("W_hy", (V, H)), h), "step")
     model = replace(spec.model, equations=(spec.model.equations[0], y))
@@ -371,7 +371,7 @@ def test_draws_depend_on_the_step_alone() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"shared": "time"}])
 def test_dropout_is_used_in_training_only(options: dict[str, object]) -> None:
-    script, plain = dropped(**options), elman_script(dtype="float64")
+    script, plain = dropped(**options), elman_script(dtype=setting("float64"))
     params, batch = script.init(1), next(script.batches("train"))
     assert script.loss(params, batch) == plain.loss(params, batch)
     first, again, other = (script.loss_and_gradients(params, batch, step=n)[0] for n in (1, 1, 2))

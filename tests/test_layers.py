@@ -14,6 +14,7 @@ PACKAGE = ROOT / "rnnspec"
 
 LAYERS = {
     "catalogue": -1,
+    "conventions": 0,
     "diagnostics": 0,
     "ir": 1,
     "templates": 1,

@@ -21,9 +21,10 @@ import numpy as np
 import pytest
 from jinja2 import nodes
 
+from rnnspec.conventions import TOKEN
 from rnnspec.frontend.typed import Equation, Monitor, Parameter, Read, Spec
 from rnnspec.script import gate, render
-from rnnspec.script.code import Code, fill, literal, prose
+from rnnspec.script.code import Code, fill, literal, pattern, prose
 from rnnspec.script.templates import environment
 from rnnspec.script.view import View
 from tests.hand_written import (
@@ -165,6 +166,16 @@ def test_literals_give_back_the_text(text: str) -> None:
     assert ast.literal_eval(literal(text)) == text
     assert ast.literal_eval(fill("[{a}, {b}]", a=text, b=(text, 1.5, None))) == [text, (text, 1.5, None)]
     assert literal(text).isascii() and "\n" not in literal(text)
+
+
+def test_patterns_are_written_raw() -> None:
+    assert pattern(TOKEN) == f'r"{TOKEN}"' and ast.literal_eval(pattern(TOKEN)) == TOKEN
+
+
+@pytest.mark.parametrize("text", ['a"b', "a\\", "a\nb", "ä"])
+def test_patterns_that_would_not_stay_one_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no pattern"):
+        pattern(text)
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -17,6 +17,7 @@ from rnnspec.frontend.typed import Data, Encoding, Input, Model, Number, Setting
 from rnnspec.script.body import Body
 from rnnspec.script.encodings import ROWS
 from rnnspec.script.render import render
+from rnnspec.script.sources import CONVENTIONS
 from tests.hand_written import elman, load, setting, values
 from tests.test_script_frame import TEMPLATES, uses
 from tests.test_tasks import EVERY
@@ -82,7 +83,7 @@ def test_every_source_and_encoding_is_tested() -> None:
         assert f'setting("{name}"' in tested or name in {*EVERY, "ts", "digits", "npy", "jsonl", "labels"}, name
 
 
-FACTS = {"vocabulary", "file", "files", "whole", "dtype", "labels"}
+FACTS = {"vocabulary", "file", "files", "whole", "dtype", "labels", *CONVENTIONS}
 """What templates of sources may name beside the arguments."""
 
 

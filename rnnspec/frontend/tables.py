@@ -9,12 +9,10 @@ from typing import cast
 
 import numpy as np
 
+from rnnspec.conventions import MISSING
 from rnnspec.frontend.offers import Column, Offer, Unusable
 from rnnspec.frontend.source_files import check_listed, files_of, found
 from rnnspec.frontend.typed import Setting
-
-MISSING = ("", "?", "na", "nan", "null")
-"""How a missing number is written, in small letters."""
 
 
 def table(source: Setting) -> Offer:

@@ -8,20 +8,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
+from rnnspec.conventions import OTHER, TOKEN
 from rnnspec.frontend.offers import Column, Offer, Unusable
 from rnnspec.frontend.source_files import existing
 from rnnspec.frontend.typed import Setting, Word
 
 PIECE = 1_000_000
 """Characters of a file that are read at once: a text may be larger than memory."""
-TOKEN = re.compile(r"\w+|[^\w\s]|\n")
-"""A word, a punctuation mark, or the end of a line."""
-OTHER = "<unk>"
-"""Stands for every word that the vocabulary leaves out."""
 
 UNITS: dict[str, tuple[str, str, Callable[[str], Sequence[str]]]] = {
     "char": ("character", r"[\s\S]", str),
-    "word": ("word", r"\S+", TOKEN.findall),
+    "word": ("word", r"\S+", re.compile(TOKEN).findall),
     "byte": ("byte", r"[\x00-\x7f]", str),
 }
 """For each unit of a text its name, what a boundary must look like, and how a piece of a document is cut."""

@@ -17,6 +17,8 @@ from typing import Any, Literal
 from rnnspec.ir.program import Shape, Time, Value
 
 Kind = Literal["leaf", "data", "view", "elementwise", "other"]
+LOG_0 = -1e30
+"""Stands for the logarithm of 0; sums with it stay finite."""
 TIMES: tuple[Time, ...] = ("fixed", "sequence", "step")
 
 

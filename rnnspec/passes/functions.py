@@ -204,11 +204,15 @@ def mean_over_time(low: Operands, value: int) -> int:
     return low.graph.emit("div", *low.matched(sum_over_time(low, value), steps))
 
 
+LEAST = -1e30
+"""Smaller than anything that a model computes."""
+
+
 def max_over_time(low: Operands, value: int) -> int:
     """The largest so far, at the last valid step; before the first one stands something smaller than anything."""
     graph, value = low.graph, low.at_time(value, "step")
     shape, best = graph[value].shape, graph.promise()
-    start = low.as_shape(low.at_time(graph.constant(-1e30), "sequence"), shape)
+    start = low.as_shape(low.at_time(graph.constant(LEAST), "sequence"), shape)
     before = graph.shift(best, 1, shape, [start], f"{graph.hint}_before")
     largest = graph.storable(graph.emit("maximum", value, before, name=f"{graph.hint}_so_far"))
     graph.keep_promise(best, largest)

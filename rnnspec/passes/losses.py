@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rnnspec.frontend import typed
+from rnnspec.ir.ops import LOG_0
 from rnnspec.ir.program import Time
 from rnnspec.passes.operands import Operands, Rule
 from rnnspec.passes.sums import log_sum_exp, mean_of
@@ -89,10 +90,6 @@ def gaussian_nll(low: Operands, call: typed.Call) -> int:
     square = graph.emit("square", graph.emit("sub", mean, target, name="difference"))
     terms = graph.emit("add", graph.emit("log", variance), graph.emit("div", square, variance))
     return graph.emit("scale", mean_of(low, terms), attr=0.5)
-
-
-LOG_0 = -1e30
-"""Stands for the logarithm of 0; sums with it stay finite."""
 
 
 def ctc(low: Operands, call: typed.Call) -> int:

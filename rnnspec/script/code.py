@@ -52,6 +52,13 @@ def _quoted(text: str) -> str:
     return '"' + inner.replace('"', '\\"').replace("\\'", "'") + '"'
 
 
+def pattern(text: str) -> Code:
+    """A regular expression as a raw string; ValueError for one that would end it."""
+    if '"' in text or not text.isascii() or not text.isprintable() or text.endswith("\\"):
+        raise ValueError(f"{text!r} is no pattern that can be written")
+    return Code(f'r"{text}"')
+
+
 def prose(text: str) -> Code:
     """Text for a comment or docstring: one line, ASCII, and no character that could end either."""
     line = " ".join(re.sub(r"#[^\n]*", "", text).replace('"', "'").split())

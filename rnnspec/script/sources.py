@@ -11,12 +11,16 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from rnnspec.conventions import MISSING, OTHER, TOKEN
 from rnnspec.frontend.typed import PackageFile, Spec
-from rnnspec.script.code import Code, fill, literal
+from rnnspec.script.code import Code, fill, literal, pattern
 from rnnspec.script.templates import environment
 
 MODULES = ("csv", "gzip", "re", "tempfile")
 """What some sources import beyond what every script does."""
+
+CONVENTIONS = {"no_number": literal(MISSING), "token": pattern(TOKEN), "other": literal(OTHER)}
+"""What templates know beside their source: how data is written."""
 
 PER_LINE = 26
 """Characters of the vocabulary on one line."""
@@ -28,15 +32,15 @@ def source_functions(spec: Spec) -> Code:
     arguments = {name: literal(value) for name, value in data.source.arguments if not _names_files(value)}
     template = environment().get_template(f"sources/{data.source.name}.py.j2")
     files = [_found(file, spec.path) for file in data.files]
-    symbols = vocabulary(data.vocabulary, " " if arguments.get("unit") == '"word"' else "")
     facts = {
         "file": Code(files[0] if files else ""),
         "files": Code(f"[{', '.join(files)}]"),
         "whole": len(files) == 1,
         "dtype": smallest(len(data.vocabulary)),
         "labels": literal(data.labels),
+        "vocabulary": vocabulary(data.vocabulary, " " if arguments.get("unit") == '"word"' else ""),
     }
-    return Code(template.render(arguments, vocabulary=symbols, **facts).strip("\n"))
+    return Code(template.render({**arguments, **facts, **CONVENTIONS}).strip("\n"))
 
 
 def smallest(count: int) -> Code:

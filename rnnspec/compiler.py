@@ -27,7 +27,7 @@ from rnnspec.frontend.typed import Spec, Train
 from rnnspec.ir.program import Program
 from rnnspec.passes.differentiate import differentiate
 from rnnspec.passes.halve import halve
-from rnnspec.passes.hoist import hoist
+from rnnspec.passes.hoist import hoist, hoist_products
 from rnnspec.passes.join import join
 from rnnspec.passes.lookups import lookups
 from rnnspec.passes.lower import lower
@@ -36,6 +36,7 @@ from rnnspec.passes.place import place
 from rnnspec.passes.reductions import reductions
 from rnnspec.passes.schedule import schedule
 from rnnspec.passes.simplify import simplify
+from rnnspec.passes.spell_out import spell_out
 from rnnspec.passes.stack import stack
 from rnnspec.passes.starts import starts
 from rnnspec.passes.weight_gradients import weight_gradients
@@ -53,8 +54,23 @@ __all__ = ["Compiled", "SpecError", "compile_spec", "passes", "programs", "scrip
 Pass = Callable[[Program], Program]
 
 
-def passes(level: int, batch: int) -> list[tuple[str, Pass]]:
+def passes(level: int, batch: int, device: str = "cpu") -> list[tuple[str, Pass]]:
     """The passes of an optimisation level, in order; `batch` is the batch size that costs are weighed for."""
+    if device == "gpu":
+        return [
+            ("simplify", simplify),
+            ("stack", stack),
+            ("lookups", lookups),
+            ("simplify stack", simplify),
+            ("differentiate", differentiate),
+            ("simplify gradient", simplify),
+            ("reductions", reductions),
+            ("spell out", spell_out),  # so that kernels see where a sum over features begins and ends
+            ("simplify sums", simplify),
+            ("starts", starts),
+            ("materialise", materialise),
+            ("hoist products", hoist_products),  # what else a loop reads costs nothing in its kernel
+        ]
     if level == 0:
         return [
             ("simplify", simplify),

@@ -9,6 +9,9 @@ from rnnspec.passes.vjps import VJPS
 from rnnspec.script.calls import CALLS
 from rnnspec.script.elementwise import UFUNCS
 from rnnspec.script.expressions import EXPRESSIONS, HELPERS
+from rnnspec.script.gpu.operations import ELEMENTS
+from rnnspec.script.gpu.operations import HELPERS as KERNEL_HELPERS
+from rnnspec.script.gpu.special import SPECIAL as SPECIAL_KERNEL
 from rnnspec.script.steps import SPECIAL
 from rnnspec.verify import in_complex, in_torch
 from rnnspec.verify.reference import DRAWN
@@ -44,6 +47,18 @@ def test_every_operation_is_printed_by_the_textbook() -> None:
     assert set(EXPRESSIONS) | set(SPECIAL) == (COMPUTED - FAST - set(BY_KIND)) | kinds
     assert not set(EXPRESSIONS) & set(SPECIAL)
     assert {row.helper for row in EXPRESSIONS.values()} - {""} == set(HELPERS)
+
+
+def test_every_operation_is_printed_as_a_kernel_or_a_product() -> None:
+    library = {
+        "batch_sum"
+    }  # of matrix products, always; `matmul` and `outer_sum` where their matrices are those of all sequences
+    spelled = {"softmax", "log_softmax", "norm2", "dot", "inv_rms"}  # by a pass
+    of_passes = {"gram", "row_sum", "flat", "beside", "columns", "halved"}  # that a GPU has no use for
+    whole = {"add", "mul", "squash", "min", "max", "mean_loss"}  # these have lines of their own
+    rows = (set(ELEMENTS) - {"tanh", "sigmoid", "start"}) | set(SPECIAL_KERNEL) | whole | library
+    assert rows == COMPUTED - spelled - of_passes
+    assert {row.helper for row in ELEMENTS.values()} - {""} <= set(KERNEL_HELPERS)
 
 
 def test_every_operation_has_a_derivative() -> None:

@@ -8,7 +8,7 @@ down what is free, an n-ary one is split into its free operands and the rest.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from rnnspec.ir.graph import Rewrite
@@ -18,15 +18,34 @@ from rnnspec.ir.program import Block, Program, Value
 
 SMALL = 4096  # elements a step: below, a call costs more than the memory traffic of doing all steps at once
 
+Stays = Callable[[Value, Program], bool]
+"""Whether work that one loop alone reads should be done in it, step by step, and not for all steps in front of it."""
+
 
 def hoist(program: Program, batch: int) -> Program:
-    """The program with its blocks: maps over all steps, and a loop for each recurrence."""
+    """The program with its blocks, for a call an operation: maps over all steps, and a loop for each recurrence."""
     program = split(program)
-    loops = recurrences(program.values)[1]
-    home = {i: k for k, members in loops.items() for i in members}
-    keep_hot(program, home, batch)
+    home = homes(program, lambda value, program: is_large(value, program, batch))
     program = spread_once(program, home)
     return replace(program, blocks=arrange(program, home))
+
+
+def hoist_products(program: Program) -> Program:
+    """The same for a kernel a step: only products leave a loop, all else costs nothing beside what is done there anyway."""
+    program = split(program)
+    return replace(program, blocks=arrange(program, homes(program, is_fused)))
+
+
+def is_large(value: Value, program: Program, batch: int) -> bool:
+    """Elementwise work and products with a matrix, on more elements than a call is worth."""
+    product = value.op in ("matmul", "lookup") and program.values[value.args[0]].time == "fixed"
+    cheap = value.op in ELEMENTWISE or (product and len(value.shape) == 1)
+    return cheap and batch * math.prod(value.shape) > SMALL
+
+
+def is_fused(value: Value, program: Program) -> bool:
+    """Elementwise work, and columns of a matrix: one read more in a kernel."""
+    return value.op in ELEMENTWISE or value.op == "lookup"
 
 
 def split(program: Program) -> Program:
@@ -46,11 +65,13 @@ def split(program: Program) -> Program:
     return graph.done()
 
 
-def keep_hot(program: Program, home: dict[int, int], batch: int) -> None:
-    """Large elementwise work and products that one loop only reads stay in that loop, where their data is in the cache.
+def homes(program: Program, stays: Stays) -> dict[int, int]:
+    """The loop of every value that is computed in one: members of recurrences, and what stays with them.
 
     A product for all steps is a product for each step all the same; what a loop saves is writing and reading the result.
     """
+    loops = recurrences(program.values)[1]
+    home = {i: k for k, members in loops.items() for i in members}
     users, roots = program.users(), program.roots.ids()
 
     def readers(item: int) -> Iterator[int | None]:
@@ -63,12 +84,11 @@ def keep_hot(program: Program, home: dict[int, int], batch: int) -> None:
                 yield home.get(user.id)
 
     for value in reversed(program.values.values()):
-        product = value.op in ("matmul", "lookup") and program.values[value.args[0]].time == "fixed"
-        cheap = value.op in ELEMENTWISE or (product and len(value.shape) == 1)
-        if value.id not in home and cheap and value.time == "step" and elements(value, batch) > SMALL:
+        if value.id not in home and value.time == "step" and value.id not in roots and stays(value, program):
             found = set(readers(value.id))
-            if len(found) == 1 and None not in found and value.id not in roots:
+            if len(found) == 1 and None not in found:
                 home[value.id] = next(k for k in found if k is not None)
+    return home
 
 
 def spread_once(program: Program, home: dict[int, int]) -> Program:
@@ -86,11 +106,6 @@ def spread_once(program: Program, home: dict[int, int]) -> Program:
             value = replace(value, args=(copy.id,))
         values[value.id] = value
     return replace(program, values=values)
-
-
-def elements(value: Value, batch: int) -> int:
-    """Numbers in one step of a value."""
-    return batch * math.prod(value.shape)
 
 
 def arrange(program: Program, home: dict[int, int]) -> tuple[Block, ...]:

@@ -60,12 +60,25 @@ def layer_norm_lstm(p: Leaves, carry: Carry, pre: Array) -> Carry:
     return o * jnp.tanh(normalised(c) * p["g_c"] + p["b_c"]), c
 
 
-CELLS: dict[str, tuple[Step, int]] = {"LSTM": (lstm, 2), "GRU": (gru, 1), "Elman": (elman, 1), "LN-LSTM": (layer_norm_lstm, 2)}
+def min_gru(p: Leaves, carry: Carry, pre: Array) -> Carry:
+    """Gates z, n; neither sees the state."""
+    (h,) = carry
+    z, n = jnp.split(pre + p["b"], 2, axis=1)
+    return (h + sigmoid(z) * (n - h),)
+
+
+CELLS: dict[str, tuple[Step, int]] = {
+    "LSTM": (lstm, 2),
+    "GRU": (gru, 1),
+    "Elman": (elman, 1),
+    "LN-LSTM": (layer_norm_lstm, 2),
+    "minGRU": (min_gru, 1),
+}
 """A step of each cell, and how many states it has."""
 
 
-def peer(problem: Problem) -> Peer:
-    """A cell in JAX; compiled at the first step, which is not timed."""
+def loss_of(problem: Problem) -> Callable[[Leaves, Array, Array], Array]:
+    """The loss as a function of parameters, x and target."""
     step_of, states = CELLS[problem.cell.name]
     size = problem.size
 
@@ -78,7 +91,12 @@ def peer(problem: Problem) -> Peer:
         _, h = lax.scan(body, start, x @ p["W"].T)
         return jnp.sum(h * target) / (size.T * size.B)
 
-    compiled = jax.jit(jax.value_and_grad(loss))
+    return loss
+
+
+def peer(problem: Problem) -> Peer:
+    """A cell in JAX; compiled at the first step, which is not timed."""
+    compiled = jax.jit(jax.value_and_grad(loss_of(problem)))
     arguments = jax.device_put((problem.params, problem.x, problem.target))
 
     def step() -> None:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -39,12 +40,8 @@ def everyone(problem: Problem) -> list[Peer]:
 
 def ours(problem: Problem) -> list[Peer]:
     """The script at -O1: its work on storage, and the whole `loss_and_gradients` with the copies at its border."""
-    with tempfile.TemporaryDirectory() as folder:
-        np.savez(Path(folder, "data.npz"), X=problem.x[:, :1].swapaxes(0, 1), Y=problem.target[:, :1].swapaxes(0, 1))
-        Path(folder, "benchmark.rnn").write_text(spec_text(problem.cell, problem.size), encoding="utf-8")
-        script = compile_spec(Path(folder, "benchmark.rnn")).load()
-    params = problem.split(problem.params)
-    batch = {name: np.ascontiguousarray(a.swapaxes(0, 1)) for name, a in (("x", problem.x), ("target", problem.target))}
+    script = script_of(problem)
+    params, batch = problem.split(problem.params), problem.batch
     p, g = script.views(params), script.Views(np.float32)
     w = script.prepare(batch, p.vector.dtype)
 
@@ -56,6 +53,15 @@ def ours(problem: Problem) -> list[Peer]:
         Peer(OURS, step, lambda: problem.join(g.named)),
         Peer(CALL, lambda: script.loss_and_gradients(params, batch)),
     ]
+
+
+def script_of(problem: Problem, device: str = "cpu", dtype: str = "float32") -> ModuleType:
+    """The script of a problem's spec, at -O1."""
+    with tempfile.TemporaryDirectory() as folder:
+        np.savez(Path(folder, "data.npz"), X=problem.x[:, :1].swapaxes(0, 1), Y=problem.target[:, :1].swapaxes(0, 1))
+        spec = Path(folder, "benchmark.rnn")
+        spec.write_text(spec_text(problem.cell, problem.size, dtype), encoding="utf-8")
+        return compile_spec(spec, device).load()
 
 
 def products(problem: Problem) -> Peer:

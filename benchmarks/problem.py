@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[np.floating[Any]]
 Arrays = dict[str, Array]
 
 
@@ -33,19 +35,20 @@ QUICK = (SIZES[0], SIZES[4])
 class Cell:
     """A cell: what the spec calls it, how its parameters are stacked, and its equations if the library lacks it.
 
-    A stack is a list of parameters whose rows stand in one array, as every peer wants them.
+    A stack is a list of parameters whose rows stand in one array, as every peer wants them; `kinds` are those of all gates.
     """
 
     name: str
     call: str
     gates: str
+    kinds: str = "WUb"
     stacks: dict[str, list[str]] = field(default_factory=dict)
     equations: str = ""
 
     @property
     def all_stacks(self) -> dict[str, list[str]]:
-        """Those of every cell (W, U and b of all gates) and its own."""
-        return {kind: [f"{kind}_{gate}" for gate in self.gates] for kind in "WUb"} | self.stacks
+        """Those of all gates (W, U and b, as far as it has them) and its own."""
+        return {kind: [f"{kind}_{gate}" for gate in self.gates] for kind in self.kinds} | self.stacks
 
 
 LAYER_NORM_LSTM = """\
@@ -64,21 +67,21 @@ cells:
       h[t] = o[t] * tanh(layer_norm(c[t], g_c, b_c))
 """
 
-CELLS = (
-    Cell("LSTM", "lstm", "ifoz"),
-    Cell("GRU", "gru", "rzn", {"c": ["c_n"]}),
-    Cell("Elman", "rnn", "h"),
-    Cell(
-        "LN-LSTM",
-        "ln_lstm",
-        "ifoz",
-        {"g": ["g_i", "g_f", "g_o", "g_z"], "g_c": ["g_c"], "b_c": ["b_c"]},
-        LAYER_NORM_LSTM,
-    ),
+LSTM = Cell("LSTM", "lstm", "ifoz")
+GRU = Cell("GRU", "gru", "rzn", stacks={"c": ["c_n"]})
+ELMAN = Cell("Elman", "rnn", "h")
+LN_LSTM = Cell(
+    "LN-LSTM",
+    "ln_lstm",
+    "ifoz",
+    stacks={"g": ["g_i", "g_f", "g_o", "g_z"], "g_c": ["g_c"], "b_c": ["b_c"]},
+    equations=LAYER_NORM_LSTM,
 )
+MIN_GRU = Cell("minGRU", "min_gru", "zn", kinds="Wb")
+CELLS = (LSTM, GRU, ELMAN, LN_LSTM)
 
 
-def spec_text(cell: Cell, size: Size) -> str:
+def spec_text(cell: Cell, size: Size, dtype: str = "float32") -> str:
     """One layer of a cell as a spec; its loss is the mean of dot(h[t], target[t]), so that nothing but the cell costs time."""
     return f"""\
 rnnspec: 1
@@ -97,6 +100,7 @@ train:
   optimizer: sgd(lr=0.1)
   batch: {size.B}
   steps: 1
+  dtype: {dtype}
 """
 
 
@@ -116,6 +120,11 @@ class Problem:
         for stack, names in self.cell.all_stacks.items():
             parts.update({f"h.{name}": rows for name, rows in zip(names, np.split(stacked[stack], len(names)), strict=True)})
         return parts
+
+    @cached_property
+    def batch(self) -> Arrays:
+        """x and target as a script takes them: (batch, time, feature)."""
+        return {name: np.ascontiguousarray(a.swapaxes(0, 1)) for name, a in (("x", self.x), ("target", self.target))}
 
     def join(self, parts: Mapping[str, Array]) -> Arrays:
         """The single parameters of the spec as stacks."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
+from typing import cast
 
 import numpy as np
 import pytest
@@ -60,20 +61,18 @@ def spec(tmp_path: Path) -> Path:
     return write(tmp_path)
 
 
-def by_hand(params: dict[str, np.ndarray], batch: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], int]:
-    """The gradients of the spec in plain torch, and how many signals were limited."""
+def by_hand(params: dict[str, np.ndarray], batch: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """The gradients of the spec in plain torch, and which share of h (numbers) and of c (lengths) was limited."""
     p = {name: torch.tensor(value, requires_grad=True) for name, value in params.items()}
-    limited = 0
+    limited = {"grad/state_clipped/h": 0.0, "grad/state_clipped/s.c": 0.0}
 
     def value(g: torch.Tensor) -> torch.Tensor:
-        nonlocal limited
-        limited += int((g.abs() > 0.01).any())
+        limited["grad/state_clipped/h"] += int((g.abs() > 0.01).sum()) / (T * B * 4)
         return g.clamp(-0.01, 0.01)
 
     def norm(g: torch.Tensor) -> torch.Tensor:
-        nonlocal limited
         lengths = g.norm(dim=1, keepdim=True)
-        limited += int((lengths > 0.05).any())
+        limited["grad/state_clipped/s.c"] += int((lengths > 0.05).sum()) / (T * B)
         return g * (0.05 / lengths.clamp(min=0.05))
 
     h, s, c = (torch.zeros(B, n, dtype=torch.float64) for n in (4, 6, 6))
@@ -90,13 +89,23 @@ def by_hand(params: dict[str, np.ndarray], batch: dict[str, np.ndarray]) -> tupl
     return {name: leaf.grad.numpy() for name, leaf in p.items() if leaf.grad is not None}, limited
 
 
+def shares(made: Compiled, params: dict[str, np.ndarray], batch: dict[str, np.ndarray]) -> dict[str, float]:
+    """What the script says about the last step of training."""
+    script = made.load()
+    w = script.prepare(batch, np.dtype(np.float64))
+    script.forward(script.views(params), w)
+    script.backward(script.views(params), w, script.Views(np.float64))
+    return cast("dict[str, float]", script.limited(w))
+
+
 def limits_agree(made: Compiled) -> None:
     """The gradients of the compiled spec are those of plain torch, and its loss is that without limits."""
     at = probe(made.spec.model, T=T, B=B)
     loss, got = made.load().loss_and_gradients(at.params, at.batch)
     want, limited = by_hand(at.params, at.batch)
-    assert limited >= T, "the bounds must be felt"
+    assert all(0.1 < share < 0.9 for share in limited.values()), "the bounds must be felt"
     compare(got, want)
+    assert shares(made, at.params, at.batch) == pytest.approx(limited, rel=1e-12)
     free, _ = made._unlimited().loss_and_gradients(at.params, at.batch)
     assert free == loss, "the loss stays as it is"
 
@@ -121,6 +130,39 @@ def test_wide_bounds_change_nothing(spec: Path) -> None:
     at = probe(wide.spec.model, T=T, B=B)
     got, want = (script.loss_and_gradients(at.params, at.batch)[1] for script in (wide.load(), wide._unlimited()))
     compare(got, want)
+
+
+MASKED = {'arrays=["x", "y"]': 'arrays=["x", "y", "n"]', "size=3)": "size=3, length=n)"}
+
+
+@LEVELS
+def test_steps_behind_the_end_of_a_sequence_do_not_count(level: int, spec: Path) -> None:
+    """Sequences that end before their padding give the shares of sequences without any."""
+    made = compile_spec(spec, level=level)
+    at = probe(made.spec.model, T=T, B=B)
+    want = shares(made, at.params, at.batch)
+    np.savez(spec.parent / "data.npz", x=np.zeros((6, 12, 3)), y=np.zeros((6, 12, 2)), n=np.full(6, 12))
+    text = SPEC
+    for old, new in MASKED.items():
+        text = text.replace(old, new)
+    spec.write_text(text)
+    padded = {name: np.pad(array, ((0, 0), (0, 5), (0, 0)), constant_values=1.0) for name, array in at.batch.items()}
+    got = shares(compile_spec(spec, level=level), at.params, {**padded, "length": np.full(B, T)})
+    assert got == pytest.approx(want, rel=1e-12)
+
+
+def test_a_run_says_how_much_is_limited(spec: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(spec.parent / "data.npz", x=rng.normal(size=(6, 12, 3)), y=rng.normal(0, 5, size=(6, 12, 2)))
+    for clip, names in (({}, ["h", "s.c"]), ({"train.clip": "global_norm(1.0)"}, [])):
+        made = compile_spec(spec, overrides=[f"{key}={value}" for key, value in clip.items()])
+        events: list[dict[str, float]] = []
+        made.load(spec.parent).train(report=events.append)
+        step = next(event for event in events if event["event"] == "step")
+        said = {name: share for name, share in step.items() if "state_clipped" in name}
+        assert list(said) == [f"grad/state_clipped/{name}" for name in names]
+        assert all(0 < share < 1 for share in said.values())
+        assert "limited" in made.source if names else "limited" not in made.source
 
 
 def limited_model(model: Model, seed: int) -> Model:

@@ -159,6 +159,7 @@ class Graph:
             tuple((n, self.resolve(v)) for n, v in roots.outputs),
             tuple((p, self.resolve(g)) for p, g in roots.gradients),
             roots.averages,
+            tuple((n, self.resolve(v)) for n, v in roots.limited),
         )
         return Program(name, sort_values(values, resolved.ids()), resolved)
 
@@ -209,5 +210,6 @@ class Rewrite(Graph):
                 tuple((n, self.new(v)) for n, v in roots.outputs),
                 tuple((self.new(p), self.new(g)) for p, g in roots.gradients),
                 tuple((self.new(p), self.new(v)) for p, v in roots.averages),
+                tuple((n, self.new(v)) for n, v in roots.limited),
             ),
         )

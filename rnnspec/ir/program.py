@@ -70,10 +70,11 @@ class Roots:
     outputs: tuple[tuple[str, int], ...] = ()  # name in the spec -> value; what loss and metrics read
     gradients: tuple[tuple[int, int], ...] = ()  # parameter or stack of parameters -> its gradient
     averages: tuple[tuple[int, int], ...] = ()  # running average (a parameter) -> what it follows, fixed
+    limited: tuple[tuple[str, int], ...] = ()  # variable whose backward signal has a limit -> the signal in front of it
 
     def ids(self) -> tuple[int, ...]:
         """Every root, each once."""
-        listed = [self.loss, *(v for _, v in self.outputs), *(g for _, g in self.gradients)]
+        listed = [self.loss, *(v for _, v in (*self.outputs, *self.limited)), *(g for _, g in self.gradients)]
         listed += [item for pair in self.averages for item in pair]
         return tuple(dict.fromkeys(listed))
 

@@ -57,6 +57,7 @@ class Backward:
         self.promises: dict[int, int] = {}  # shift -> promise of its adjoint
         self.named: set[int] = set()
         self.gradients: list[tuple[int, int]] = []
+        self.limited: list[tuple[str, int]] = []
 
     def run(self) -> Program:
         """Visit every value behind its readers; readers at another step leave a promise."""
@@ -64,7 +65,8 @@ class Backward:
             if value.id in self.active and not OPS[value.op].silent:
                 self._visit(value)
         roots = self.program.roots
-        return self.graph.finish(self.program.name, replace(roots, gradients=tuple(self.gradients)))
+        made = replace(roots, gradients=tuple(self.gradients), limited=tuple(self.limited))
+        return self.graph.finish(self.program.name, made)
 
     def _visit(self, value: Value) -> None:
         self.graph.origin, self.graph.hint = value.origin, f"d{value.name}"
@@ -83,6 +85,8 @@ class Backward:
         elif value.op == "concat":
             self._concat(value, adjoint)
         else:
+            if value.op == "clip_gradient":
+                self.limited.append((value.attr[2], self.graph.storable(adjoint)))
             self._send(VJPS[value.op](self.graph, value, adjoint))
 
     def _send(self, contributions: Contributions) -> None:

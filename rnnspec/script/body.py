@@ -27,3 +27,4 @@ class Body:
     reads: frozenset[str]  # attributes of w that the frame fills for the program: these, and share, weights, random numbers
     carried: tuple[str, ...]  # attributes of w that `carry` reads: with them, training can go on in a new process
     averages: tuple[tuple[str, str], ...] = ()  # running averages: name in the spec, expression of what it follows
+    limited: tuple[tuple[str, str], ...] = ()  # variables whose backward signal has a limit: expression of it over all steps

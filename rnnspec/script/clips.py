@@ -1,14 +1,16 @@
-"""How a gradient is limited: one row for each clip of the language.
+"""How a gradient is limited, and how often a state's backward signal was: one row for each clip of the language.
 
 The lines change the gradient `g` of the parameters `p` in place; `norm` is the length of all that is trained of it.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from rnnspec.frontend.typed import Setting
-from rnnspec.script.code import Code, fill
+from rnnspec.frontend.typed import Model, Setting
+from rnnspec.script.body import Body
+from rnnspec.script.code import Code, fill, literal, table
 
 
 @dataclass(frozen=True)
@@ -57,3 +59,28 @@ def clip_lines(setting: Setting | None) -> Code:
 def skips(setting: Setting | None) -> bool:
     """Whether some steps are skipped."""
     return setting is not None and CLIPS[setting.name].skips
+
+
+STATE_CLIPS = {
+    "value": "np.abs({signal}) > {max}",
+    "norm": "np.sqrt(np.square({signal}).sum({axes})) > {max}",
+}
+"""Where the backward signal of a state is limited: which of its numbers, or in which steps of which sequences."""
+
+
+def shares_limited(model: Model, body: Body) -> Code:
+    """The shares of what the clips of states have limited, by the names of their reports; none without such clips."""
+    signals = dict(body.limited)
+    found = [(name, _share_limited(model, name, signals[name], limit)) for name, limit in model.state_clips if name in signals]
+    return table((literal(f"grad/state_clipped/{name}"), share) for name, share in found) if found else Code("")
+
+
+def _share_limited(model: Model, name: str, signal: str, limit: Setting) -> Code:
+    """Of the numbers of a signal, or of its steps and sequences; those behind the end of a sequence do not count."""
+    shape = model.shape_of(name) or (1,)
+    axes = tuple(range(1, 1 + len(shape)))
+    where = fill(STATE_CLIPS[limit.name], signal=Code(signal), max=limit["max"], axes=axes if len(axes) > 1 else 1)
+    if not model.masked:
+        return Code(f"float(np.mean({where}))")
+    numbers = math.prod(shape) if limit.name == "value" else 1
+    return Code(f"float(np.sum({where}) / ({numbers} * w.mask.sum()))")

@@ -54,6 +54,7 @@ class FastPrinter:
             size=self.layout.size,
             outputs=tuple((n, o.whole(v), self.values[v].time) for n, v in self.program.roots.outputs),
             averages=tuple((self.values[p].name, o.whole(v)) for p, v in self.program.roots.averages),
+            limited=tuple((n, o.whole(v)) for n, v in self.program.roots.limited),
             inputs=tuple((v.name, o.attribute[v.id]) for v in self.values.values() if v.op in ("input", "ids", "labels")),
             reads=filled(self.program, o.attribute),
             carried=tuple(sorted(name for name, _ in self._states())),

@@ -72,7 +72,7 @@ class TextbookPrinter:
         value = self.values[item]
         if value.time != "step" or value.op in SUMS:
             return False
-        if item in self.pads or item in dict(self.program.roots.outputs).values():
+        if item in self.pads or item in dict((*self.program.roots.outputs, *self.program.roots.limited)).values():
             return True
         return any(lag or self.block_of[u] != self.block_of[item] for u, lag in self.reads[item])
 
@@ -125,6 +125,7 @@ class TextbookPrinter:
             size=self.layout.size,
             outputs=tuple((n, self._whole(v), self.values[v].time) for n, v in self.program.roots.outputs),
             averages=tuple((self.values[p].name, self.steps.target(v)) for p, v in self.program.roots.averages),
+            limited=tuple((n, self._whole(v)) for n, v in self.program.roots.limited),
             inputs=tuple((v.name, self.names[v.id]) for v in self.values.values() if v.op in ("input", "ids", "labels")),
             reads=filled(self.program, self.names),
             carried=tuple(sorted(text.removeprefix("w.") for text, _ in self._states())),

@@ -9,7 +9,7 @@ from textwrap import indent
 from rnnspec.frontend.typed import Spec
 from rnnspec.script.averages import average_lines
 from rnnspec.script.body import Body
-from rnnspec.script.clips import clip_lines, skips
+from rnnspec.script.clips import clip_lines, shares_limited, skips
 from rnnspec.script.code import Code, fill, lines, literal, prose, table
 from rnnspec.script.sources import reads_files
 from rnnspec.script.view_data import has_lanes
@@ -42,6 +42,7 @@ class Training:
     update: Code
     follow: Code
     numbers: Code
+    limited: Code  # shares of the backward signals that clips of states have changed; empty without such clips
     every: Code
     check: Code
     parameters: Code
@@ -101,6 +102,7 @@ def training(spec: Spec, body: Body) -> Training:
         update=_update(spec),
         follow=Code(FOLLOW + BOTH * averaged if body.averages else ""),
         numbers=_numbers(spec),
+        limited=shares_limited(spec.model, body),
         every=literal(monitor.every) if monitor.every else Code("max(1, steps // 100)"),
         check=_check(spec),
         parameters=literal(sum(math.prod(info.shape) for info in spec.model.parameters)),

@@ -9,6 +9,8 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 
 #include "checked_memory.h"
 #include "threads.h"
@@ -23,9 +25,9 @@
 #define blockDim (rs::launch_size(rs::launch->block))
 #define gridDim (rs::launch_size(rs::launch->grid))
 
-#define __syncthreads() rs::scheduler.wait(rs::Barrier::block, __LINE__)
-#define __syncwarp(...) rs::scheduler.wait(rs::Barrier::warp, __LINE__)
-#define RS_GRID_SYNC() rs::scheduler.wait(rs::Barrier::grid, __LINE__)
+#define __syncthreads() rs::wait(rs::Barrier::block, __LINE__)
+#define __syncwarp(...) rs::wait(rs::Barrier::warp, __LINE__)
+#define RS_GRID_SYNC() rs::wait(rs::Barrier::grid, __LINE__)
 
 #define __shfl_sync(mask, value, source) rs::shuffle(value, source, __LINE__)
 #define __shfl_xor_sync(mask, value, lanes) rs::shuffle(value, rs::current->lane() ^ (lanes), __LINE__)
@@ -47,30 +49,25 @@ template <class T> T shuffle(T value, unsigned source, int line) {
     static_assert(sizeof(T) <= sizeof(Thread::offered), "a shuffle moves up to 8 bytes");
     Thread* me = current;
     std::memcpy(&me->offered, &value, sizeof(T));
-    scheduler.wait(Barrier::warp, line);
+    wait(Barrier::shuffle, line);
     if (source < WARP) {
-        const Thread& other = me->warp()[source];
-        const std::size_t threads = std::size_t(launch->block[0]) * launch->block[1] * launch->block[2];
-        const bool there = me->number / WARP * WARP + source < threads && !other.ended;
+        const Thread& other = (me - me->lane())[source];
+        const bool there = me->number / WARP * WARP + source < threads_of_a_block() && !other.ended;
         if (there)
             std::memcpy(&value, &other.offered, sizeof(T));
         else
             std::memset(&value, 0xFF, sizeof(T));
     }
-    scheduler.wait(Barrier::warp, line);  // nobody offers the next value before this one is read
+    wait(Barrier::shuffle, line);  // nobody offers the next value before this one is read
     return value;
 }
 
 template <class T> Shared<T> shared_array(int declaration, const char* name) {
-    auto& arrays = current->block->arrays;
-    for (SharedArray& array : arrays)
-        if (array.declaration == declaration) return Shared<T>(reinterpret_cast<T*>(array.bytes.get()), name);
-    arrays.push_back({declaration, poisoned(sizeof(T))});
-    return Shared<T>(reinterpret_cast<T*>(arrays.back().bytes.get()), name);
+    return Shared<T>(reinterpret_cast<T*>(shared_memory(declaration, sizeof(T))), name);
 }
 
 template <class T> Pointer<T> dynamic_array(const char* name) {
-    T* first = reinterpret_cast<T*>(current->block->dynamic.get());
+    T* first = reinterpret_cast<T*>(shared_memory(DYNAMIC, launch->shared_bytes));
     return Pointer<T>(first, first, first + launch->shared_bytes / sizeof(T), name);
 }
 
@@ -98,16 +95,11 @@ void call(void (*kernel)(Parameters...), const Argument* arguments, std::index_s
     kernel(Unpacked<Parameters>::from(arguments[Places])...);
 }
 
-// Runs a kernel; false with the reason in `report` when it did what a kernel must not do.
 template <class... Parameters>
-bool run(void (*kernel)(Parameters...), const Launch& wanted, const Argument* arguments, char* report, std::size_t size) {
-    try {
-        scheduler.run(wanted, [&] { call(kernel, arguments, std::index_sequence_for<Parameters...>()); });
-    } catch (const KernelError& error) {
-        std::snprintf(report, size, "%s", error.what());
-        return false;
-    }
-    return true;
+bool run_kernel(void (*kernel)(Parameters...), const Launch& wanted, const Argument* arguments, char* report,
+                std::size_t size) {
+    auto thread = [&] { call(kernel, arguments, std::index_sequence_for<Parameters...>()); };
+    return run(wanted, [](void* data) { (*static_cast<decltype(thread)*>(data))(); }, &thread, report, size);
 }
 
 }  // namespace rs
@@ -115,5 +107,5 @@ bool run(void (*kernel)(Parameters...), const Launch& wanted, const Argument* ar
 #define RS_EXPORT(kernel)                                                                            \
     extern "C" __attribute__((visibility("default"))) int rs_launch_##kernel(                         \
         const rs::Launch* launch, const rs::Argument* arguments, char* report, std::size_t size) {   \
-        return rs::run(kernel, *launch, arguments, report, size);                                    \
+        return rs::run_kernel(kernel, *launch, arguments, report, size);                                    \
     }

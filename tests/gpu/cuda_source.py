@@ -16,6 +16,9 @@ _PARAMETER = re.compile(r"(const\s+)?(\w+)\s*(\*?)\s*(?:__restrict__\s+)?(\w+)")
 _POINTER = re.compile(r"\b((?:const\s+)?(?:real|float|double|int))\s*\*\s*(?:__restrict__\b)?")
 _SHARED = re.compile(r"__shared__\s+(\w+)\s+(\w+)\s*((?:\[[^\]]*\])+)\s*;")
 
+_ASSIGNED = re.compile(r"\](?=\s*(?:[-+*/]?=(?!=)|\+\+|--))")
+_NAME = re.compile(r"(?:\b(\w+)\s+)?\b(\w+)$")
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -69,4 +72,28 @@ def for_the_host(code: str, names: list[str]) -> str:
     arrays = iter(range(text.count("__shared__")))
     text = _SHARED.sub(lambda found: f"RS_SHARED({found[1]}, {found[2]}, {found[3]}, {next(arrays)});", text)
     entries = "\n".join(f"RS_EXPORT({name})" for name in names)
-    return f'#include "cuda_on_host.h"\n#line 1 "kernels"\n{text}\n{entries}\n'
+    return f'#include "cuda_on_host.h"\n#line 1 "kernels"\n{with_writes(text)}\n{entries}\n'
+
+
+def with_writes(text: str) -> str:
+    """`x[i] = y` as `rs::write(x, i) = y`, so that a write can be told from a read; likewise `x[i] += y` and so on."""
+    for assigned in reversed(list(_ASSIGNED.finditer(text))):
+        close = assigned.start()
+        opening = _opening(text, close)
+        start = opening
+        while text[start - 1] == "]":  # x[i][j]
+            start = _opening(text, start - 1)
+        name = _NAME.search(text[:start])
+        if name is not None and (name[1] or "else") in ("else", "do"):  # after another word the name is being declared
+            array, index = text[name.start(2) : opening], text[opening + 1 : close]
+            text = f"{text[: name.start(2)]}rs::write({array}, {index}){text[close + 1 :]}"
+    return text
+
+
+def _opening(text: str, close: int) -> int:
+    depth = 0
+    for place in range(close, -1, -1):
+        depth += (text[place] == "]") - (text[place] == "[")
+        if not depth:
+            return place
+    raise ValueError("a ] without its [")

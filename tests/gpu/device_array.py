@@ -142,7 +142,9 @@ class ndarray:  # noqa: N801 (the name that CuPy gives it)
         return self._view(self._host)
 
     def __getitem__(self, key: Key) -> ndarray:
-        return self._view(self._host[basic(key) + (...,)] if isinstance(key, tuple) else self._host[(*basic(key), ...)])
+        places = basic(key)
+        whole = places if any(place is ... for place in places) else (*places, ...)  # a view, even of one element
+        return self._view(self._host[whole])
 
     def __setitem__(self, key: Key, value: Any) -> None:
         if isinstance(value, np.ndarray) and value.ndim:

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,13 @@ class Argument(ctypes.Structure):
     _fields_ = [("name", ctypes.c_char_p), ("address", ctypes.c_void_p), ("size", ctypes.c_int64)]
 
 
-def built(sources: Sequence[Path], text: str, name: str, flags: Sequence[str] = ()) -> Path:
-    """The shared library `name` made of `text`, which includes `sources`; from an earlier run if nothing has changed.
+def built(text: str, name: str, *flags: str) -> Path:
+    """The shared library `name` made of a text, which may include what lies in this folder; made before, if nothing changed.
 
     RuntimeError with the compiler's words if it refuses.
     """
-    flags = (*FLAGS, *flags)
-    parts = [text.encode(), " ".join(flags).encode(), *(source.read_bytes() for source in sources)]
+    sources = sorted(path for path in HERE.iterdir() if path.suffix in (".h", ".cpp"))
+    parts = [text.encode(), name.encode(), " ".join((*FLAGS, *flags)).encode(), *(source.read_bytes() for source in sources)]
     folder = _cache() / hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
     library = folder / name
     if not library.exists():
@@ -56,12 +57,20 @@ def built(sources: Sequence[Path], text: str, name: str, flags: Sequence[str] = 
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             source, made = Path(temporary) / "source.cpp", Path(temporary) / name
             source.write_text(text)
-            command = [COMPILER or "g++", *flags, f"-I{HERE}", str(source), "-o", str(made)]
+            command = [COMPILER or "g++", *FLAGS, f"-I{HERE}", str(source), "-o", str(made), f"-Wl,-soname,{name}", *flags]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise RuntimeError(f"the host compiler refuses the source:\n{done.stderr}")
             os.replace(made, library)  # at once, since others may be waiting for it
     return library
+
+
+@cache
+def runtime() -> Path:
+    """The library that runs the threads of all kernels, loaded."""
+    path = built('#include "threads.cpp"\n#include "races.cpp"\n', "libthreads_on_host.so", "-O2")
+    ctypes.CDLL(str(path))
+    return path
 
 
 def _cache() -> Path:
@@ -79,9 +88,8 @@ class HostModule:
 
     def __init__(self, code: str, options: tuple[str, ...]) -> None:
         self.kernels = kernels(code, options)
-        headers = [HERE / name for name in ("cuda_on_host.h", "checked_memory.h", "threads.h")]
-        text = for_the_host(code, list(self.kernels))
-        self._library = ctypes.CDLL(str(built(headers, text, "kernels.so", [o for o in options if o.startswith("-D")])))
+        macros = [option for option in options if option.startswith("-D")]
+        self._library = ctypes.CDLL(str(built(for_the_host(code, list(self.kernels)), "kernels.so", *macros, str(runtime()))))
 
     def run(self, name: str, launch: Launch, arguments: Sequence[Host]) -> None:
         """Run a kernel to its end, a number being an array of one; RuntimeError if it does what a kernel must not do."""

@@ -11,49 +11,62 @@ from rnnspec.ir.program import Program, Value
 
 def simplify(program: Program) -> Program:
     """The same program with fewer, wider operations."""
-    graph, users, roots = Rewrite(program), program.users(), set(program.roots.ids())
+    return Simplifier(program).run()
 
-    def absorbed(op: str, arg: int, args: tuple[int, ...]) -> bool:
-        """Is the operand an operation that only this one reads?"""
-        return program.values[arg].op == op and len(users[arg]) == 1 and arg not in roots and args.count(arg) == 1
 
-    def operands(value: Value) -> Iterator[int]:
-        """New operands, those of absorbed results of the same operation in their place."""
-        for arg in value.args:
-            inner = graph[graph.new(arg)]
-            if inner.op == value.op and absorbed(value.op, arg, value.args):
-                yield from inner.args
-            else:
-                yield graph.new(arg)
+class Simplifier:
+    """The program under rewriting; one rule for each operation that can be simpler."""
 
-    def summed(value: Value) -> int:
+    def __init__(self, program: Program) -> None:
+        self.values, self.users, self.roots = program.values, program.users(), set(program.roots.ids())
+        self.graph, self.differentiated = Rewrite(program), bool(program.roots.gradients)
+        self.rules = {"add": self._add, "mul": self._mul, "scale": self._scale, "clip_gradient": self._clip_gradient}
+
+    def run(self) -> Program:
+        """Rewrite value by value."""
+        for value in self.values.values():
+            self.graph.origin, self.graph.hint = value.origin, value.name
+            self.graph.replace(value.id, self.rules.get(value.op, self.graph.rebuild)(value))
+        return self.graph.done()
+
+    # ---- the rules
+    def _add(self, value: Value) -> int:
         """a + (-1) b is a - b."""
         for k, arg in enumerate(value.args if len(value.args) == 2 else ()):
-            inner = graph[graph.new(arg)]
-            if inner.op == "scale" and inner.attr == -1 and absorbed("scale", arg, value.args):
-                return graph.emit("sub", graph.new(value.args[1 - k]), inner.args[0], name=value.name)
-        return graph.emit("add", *operands(value), name=value.name)
+            inner = self.graph[self.graph.new(arg)]
+            if inner.op == "scale" and inner.attr == -1 and self._is_absorbed("scale", arg, value.args):
+                return self.graph.emit("sub", self.graph.new(value.args[1 - k]), inner.args[0], name=value.name)
+        return self.graph.emit("add", *self._operands(value), name=value.name)
 
-    def scaled(value: Value) -> int:
+    def _mul(self, value: Value) -> int:
+        """a (b c) is a b c."""
+        return self.graph.emit("mul", *self._operands(value), name=value.name)
+
+    def _scale(self, value: Value) -> int:
         """k (l a) is (k l) a."""
-        inner = graph[graph.new(value.args[0])]
-        if inner.op == "scale" and absorbed("scale", value.args[0], value.args):
-            return graph.emit("scale", inner.args[0], attr=inner.attr * value.attr, name=value.name)
-        return graph.rebuild(value)
+        inner = self.graph[self.graph.new(value.args[0])]
+        if inner.op == "scale" and self._is_absorbed("scale", value.args[0], value.args):
+            return self.graph.emit("scale", inner.args[0], attr=inner.attr * value.attr, name=value.name)
+        return self.graph.rebuild(value)
 
-    def limited(value: Value) -> int:
+    def _clip_gradient(self, value: Value) -> int:
         """Behind the derivative a value whose adjoint was limited is the value itself, where that has storage of its own."""
-        inner = graph[graph.new(value.args[0])]
-        if not program.roots.gradients or OPS[inner.op].kind in ("leaf", "view"):
-            return graph.rebuild(value)
-        graph.rename(inner.id, value.name)
+        inner = self.graph[self.graph.new(value.args[0])]
+        if not self.differentiated or OPS[inner.op].kind in ("leaf", "view"):
+            return self.graph.rebuild(value)
+        self.graph.rename(inner.id, value.name)
         return inner.id
 
-    def multiplied(value: Value) -> int:
-        return graph.emit("mul", *operands(value), name=value.name)
+    # ---- what they share
+    def _operands(self, value: Value) -> Iterator[int]:
+        """New operands, those of absorbed results of the same operation in their place."""
+        for arg in value.args:
+            inner = self.graph[self.graph.new(arg)]
+            if inner.op == value.op and self._is_absorbed(value.op, arg, value.args):
+                yield from inner.args
+            else:
+                yield inner.id
 
-    rules = {"add": summed, "mul": multiplied, "scale": scaled, "clip_gradient": limited}
-    for value in program.values.values():
-        graph.origin, graph.hint = value.origin, value.name
-        graph.replace(value.id, rules.get(value.op, graph.rebuild)(value))
-    return graph.done()
+    def _is_absorbed(self, op: str, arg: int, args: tuple[int, ...]) -> bool:
+        """Is the operand an operation that only this one reads?"""
+        return self.values[arg].op == op and len(self.users[arg]) == 1 and arg not in self.roots and args.count(arg) == 1

@@ -8,6 +8,8 @@ transpose(W) @ a         ->  copy(transpose(W)) @ a      a contiguous copy, fast
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rnnspec.ir.graph import Rewrite
 from rnnspec.ir.order import now_args, sort_values
 from rnnspec.ir.program import Program, Value
@@ -15,66 +17,90 @@ from rnnspec.ir.program import Program, Value
 
 def weight_gradients(program: Program) -> Program:
     """The same program with sums over time as products of whole sequences."""
-    users, graph, values = program.users(), Rewrite(program), program.values
+    return Products(program).run()
 
-    def flat(item: int) -> int:
+
+class Products:
+    """The program under rewriting."""
+
+    def __init__(self, program: Program) -> None:
+        self.program, self.values, self.users, self.graph = program, program.values, program.users(), Rewrite(program)
+
+    def run(self) -> Program:
+        """Rewrite value by value: sums come last, when all that they could share exists."""
+        for item in sorted(self.values, key=set(self._sums()).__contains__):
+            value = self.values[item]
+            self.graph.origin, self.graph.hint = value.origin, value.name
+            self.graph.replace(item, self._rewritten(value))
+        return self.graph.done()
+
+    def _sums(self) -> Iterator[int]:
+        """Sums over time of the backward pass, and what is made from them."""
+        roots = self.program.roots
+        forward = sort_values(self.values, [roots.loss, *(v for _, v in roots.outputs)])
+        found: set[int] = set()
+        for value in self.values.values():
+            summed = value.op in ("outer_sum", "batch_sum") or any(a in found for a in now_args(value))
+            if summed and value.id not in forward:
+                found.add(value.id)
+                yield value.id
+
+    def _rewritten(self, value: Value) -> int:
+        timed = bool(value.args) and self.values[value.args[0]].time == "step"
+        if value.op == "outer_sum" and timed and len(self.values[value.args[0]].shape) == 1:
+            return self._outer_sum(value)
+        if value.op == "batch_sum" and timed and len(value.shape) == 1:
+            return self._batch_sum(value.args[0], value.name)
+        if value.op == "matmul" and value.time == "step":
+            return self._product(value)
+        return self.graph.rebuild(value)
+
+    # ---- products of whole sequences
+    def _outer_sum(self, value: Value) -> int:
+        left, right = value.args
+        grams = [self.graph.emit("gram", part, self._flat(right), name=value.name) for part in self._by_parts(left)]
+        return self.graph.emit("concat", *grams, name=value.name)
+
+    def _by_parts(self, item: int) -> list[int]:
+        """The flat parts of a concatenation that is only summed; else the flat value itself."""
+        if self._is_only_summed(self.values[item]):
+            return [part for a in self.values[item].args for part in self._by_parts(a)]
+        return [self._flat(item)]
+
+    def _batch_sum(self, item: int, name: str) -> int:
+        """The sum over steps and sequences, part by part."""
+        if self._is_only_summed(self.values[item]):
+            return self.graph.emit("concat", *(self._batch_sum(a, name) for a in self.values[item].args), name=name)
+        if self._is_flattened(item):
+            return self.graph.emit("row_sum", self._flat(item), name=name)
+        return self.graph.emit("batch_sum", self.graph.new(item), name=name)
+
+    def _flat(self, item: int) -> int:
         """All steps of a value as columns: rows of something larger that is flattened anyway, where there is one."""
-        for user in users[item]:
-            whole = user.op == "concat" and not summed(user) and any(u.op == "outer_sum" for u in users[user.id])
-            if whole and user.id in graph.made and user.args.count(item) == 1:
-                low = sum(values[a].shape[0] for a in user.args[: user.args.index(item)])
-                span = (low, low + values[item].shape[0])
-                return graph.emit("rows", flat(user.id), attr=span, name=f"{values[item].name}_flat")
-        return graph.emit("flat", graph.new(item), name=f"{values[item].name}_flat")
+        value = self.values[item]
+        for user in self.users[item]:
+            outer = user.op == "concat" and any(u.op == "outer_sum" for u in self.users[user.id])
+            whole = outer and not self._is_only_summed(user) and user.id in self.graph.made
+            if whole and user.args.count(item) == 1:
+                low = sum(self.values[a].shape[0] for a in user.args[: user.args.index(item)])
+                span = (low, low + value.shape[0])
+                return self.graph.emit("rows", self._flat(user.id), attr=span, name=f"{value.name}_flat")
+        return self.graph.emit("flat", self.graph.new(item), name=f"{value.name}_flat")
 
-    def summed(value: Value) -> bool:
+    def _is_only_summed(self, value: Value) -> bool:
         """Do only weight gradients read it?  Then a concatenation need not exist: each part has its rows of the gradient."""
-        return value.op == "concat" and all(u.op in ("outer_sum", "batch_sum") for u in users[value.id])
+        return value.op == "concat" and all(u.op in ("outer_sum", "batch_sum") for u in self.users[value.id])
 
-    def flattened(item: int) -> bool:
+    def _is_flattened(self, item: int) -> bool:
         """Is a value flattened for the gradient of a matrix?"""
-        readers = [r for u in users[item] for r in (users[u.id] if u.op == "concat" else [u])]
+        readers = [r for u in self.users[item] for r in (self.users[u.id] if u.op == "concat" else [u])]
         return any(r.op == "outer_sum" for r in readers)
 
-    def batch_sum(item: int, name: str) -> int:
-        """The sum over steps and sequences, part by part."""
-        value = values[item]
-        if summed(value):
-            return graph.emit("concat", *(batch_sum(a, name) for a in value.args), name=name)
-        if flattened(item):
-            return graph.emit("row_sum", flat(item), name=name)
-        return graph.emit("batch_sum", graph.new(item), name=name)
-
-    def by_parts(item: int) -> list[int]:
-        """The flat parts of a concatenation that is only summed; else the flat value itself."""
-        value = values[item]
-        if summed(value):
-            return [part for a in value.args for part in by_parts(a)]
-        return [flat(item)]
-
-    def rewritten(value: Value) -> int:
-        timed = bool(value.args) and values[value.args[0]].time == "step"
-        if value.op == "outer_sum" and timed and len(values[value.args[0]].shape) == 1:
-            left, right = value.args
-            grams = [graph.emit("gram", a, flat(right), name=value.name) for a in by_parts(left)]
-            return graph.emit("concat", *grams, name=value.name)
-        if value.op == "batch_sum" and timed and len(value.shape) == 1:
-            return batch_sum(value.args[0], value.name)
-        if value.op == "matmul" and value.time == "step":
-            left_value = values[value.args[0]]
-            if left_value.op == "transpose" and left_value.time == "fixed":
-                name = f"{values[left_value.args[0]].name}_T"
-                matrix = graph.emit("copy", graph.new(left_value.id), name=name)
-                return graph.emit("matmul", matrix, graph.new(value.args[1]), name=value.name)
-        return graph.rebuild(value)
-
-    forward = sort_values(values, [program.roots.loss, *(v for _, v in program.roots.outputs)])
-    sums: set[int] = set()  # and what is made from them: rebuilt when all that they could share exists
-    for value in values.values():
-        summed_up = value.op in ("outer_sum", "batch_sum") or any(a in sums for a in now_args(value))
-        if summed_up and value.id not in forward:
-            sums.add(value.id)
-    for item in sorted(values, key=sums.__contains__):
-        graph.origin, graph.hint = values[item].origin, values[item].name
-        graph.replace(item, rewritten(values[item]))
-    return graph.done()
+    # ---- products of a step
+    def _product(self, value: Value) -> int:
+        """A product with a matrix that is transposed once, not at every step."""
+        left = self.values[value.args[0]]
+        if left.op != "transpose" or left.time != "fixed":
+            return self.graph.rebuild(value)
+        matrix = self.graph.emit("copy", self.graph.new(left.id), name=f"{self.values[left.args[0]].name}_T")
+        return self.graph.emit("matmul", matrix, self.graph.new(value.args[1]), name=value.name)

@@ -114,26 +114,23 @@ def verify(
     at = probe(spec.model, seed, steps, B)
     draws = getattr(script, "draws", None)
     drawn = draws(1, steps, B) if draws else []
-    got = script.loss_and_gradients(at.params, at.batch, step=1)
     checks: list[Check] = []
     for reference in against:
-        bare = unlimited is not None and reference == "complex-step"
-        shown = unlimited.loss_and_gradients(at.params, at.batch, step=1) if bare and unlimited else got
-        checks += _REFERENCES[reference](spec.model, at, drawn, shown, quick)
-    if padding:
-        checks += _by_padding(script, spec.model, at)
-    lengths = tuple(int(n) for n in at.batch["length"]) if spec.model.masked else ()
+        judged = unlimited if unlimited is not None and reference == "complex-step" else script
+        got = judged.loss_and_gradients(at.params, at.batch, step=1)
+        checks += _REFERENCES[reference](spec.model, at, drawn, got, quick)
+    checks += _by_padding(script, spec.model, at) if padding else []
     return Certificate(
-        spec.name,
-        spec.digest,
-        tuple(checks),
-        steps,
-        B,
-        lengths,
-        seed,
-        bool(draws),
-        _versions("torch" in against),
-        tuple(name for name, _ in spec.model.state_clips) if "torch" not in against else (),
+        spec=spec.name,
+        digest=spec.digest,
+        checks=tuple(checks),
+        steps=steps,
+        batch=B,
+        lengths=tuple(int(n) for n in at.batch["length"]) if spec.model.masked else (),
+        seed=seed,
+        drawn=bool(draws),
+        versions=_versions("torch" in against),
+        unproven=tuple(name for name, _ in spec.model.state_clips) if "torch" not in against else (),
     )
 
 

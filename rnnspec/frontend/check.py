@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rnnspec.diagnostics import Diagnostic, Source, Span, SpecError, problem
 from rnnspec.frontend.columns import read_offer
 from rnnspec.frontend.encodings import VOCABULARY, Encoder, Item
-from rnnspec.frontend.model import ModelReader, read_texts
+from rnnspec.frontend.model import ModelReader, Texts, read_texts
 from rnnspec.frontend.offers import Offer
 from rnnspec.frontend.overrides import Overrides, apply_overrides
 from rnnspec.frontend.resets import check_resets, read_reset, with_resets
@@ -29,7 +29,7 @@ from rnnspec.frontend.sizes import Origin, Size
 from rnnspec.frontend.source import load, read_yaml
 from rnnspec.frontend.state_clips import with_state_clips
 from rnnspec.frontend.training import check_training
-from rnnspec.frontend.typed import Data, Encoding, Model, Setting, Spec, Train
+from rnnspec.frontend.typed import Data, Encoding, Model, Monitor, Setting, Spec, Train
 
 UNNAMED = "model.rnn"
 """What messages call a spec that was given as a text."""
@@ -83,9 +83,34 @@ class _Stop(Exception):
     """A stage found errors; the next one would only find their consequences."""
 
 
+@dataclass(frozen=True)
+class _Sections:
+    """What the sections say, each read by itself."""
+
+    tree: Overrides
+    fields: Fields
+    name: str
+    sizes: dict[str, Size]
+    data: DataSection
+    source: Setting
+    train: Train
+    monitor: Monitor
+    texts: Texts
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What enters the model: what the data offers, and the inputs and targets that are made of it."""
+
+    offer: Offer
+    items: list[Item]
+    split: tuple[tuple[str, float], ...]
+    reset: tuple[str, int] | None
+
+
 @dataclass
 class _Checker:
-    """One check: `run` is the list of its stages."""
+    """One check: `run` is the list of its stages, each of which needs those before it to have found no error."""
 
     source: Source
     path: Path
@@ -95,31 +120,83 @@ class _Checker:
     def run(self) -> Spec | None:
         """The typed spec, or None as soon as a stage has found errors."""
         try:
-            return self._stages()
+            sections = self._sections()
+            entry = self._entry(sections)
+            model = self._model(sections, entry)
+            return self._spec(sections, entry, model)
         except _Stop:
             return None
 
-    def _stages(self) -> Spec:
+    def _stop_at_errors(self) -> None:
+        if any(found.level == "error" for found in self.problems):
+            raise _Stop
+
+    # ---- sections
+    def _sections(self) -> _Sections:
         tree = apply_overrides(read_yaml(self.source), self.overrides, self.problems)
-        sections = read_spec(tree.root, self.problems)
-        sizes = read_dims(sections, self.problems)
-        name = read_name(sections, self.path, self.problems)
-        data = read_data(sections, self.path.parent, tree.calls, self.problems)
-        train = read_train(sections, tree.calls, self.problems)
-        monitor = read_monitor(sections, self.problems)
-        texts = read_texts(sections, self.problems)
+        fields = read_spec(tree.root, self.problems)
+        sizes = read_dims(fields, self.problems)
+        name = read_name(fields, self.path, self.problems)
+        data = read_data(fields, self.path.parent, tree.calls, self.problems)
+        train = read_train(fields, tree.calls, self.problems)
+        monitor = read_monitor(fields, self.problems)
+        texts = read_texts(fields, self.problems)
         self._stop_at_errors()
         assert data.source is not None and train is not None
+        return _Sections(tree, fields, name, sizes, data, data.source, train, monitor, texts)
 
-        offer = self._offer(data.source, data.source_span, sizes)
-        items = self._items(sections, tree, offer, sizes)
-        data = replace(data, split=hold_out(data, offer.count, offer.held_out, self.problems))
-        check_sample(sections, monitor, offer.vocabulary, self.problems)
-        self._check_stream(data, offer, train)
+    # ---- data
+    def _entry(self, sections: _Sections) -> _Entry:
+        data = sections.data
+        offer = self._offer(sections)
+        items = self._items(sections, offer)
+        split = hold_out(data, offer.count, offer.held_out, self.problems)
+        check_sample(sections.fields, sections.monitor, offer.vocabulary, self.problems)
+        self._check_stream(sections, offer)
         reset = read_reset(data.reset_after, offer, items, self.problems) if data.reset_after else None
         self._stop_at_errors()
+        return _Entry(offer, items, split, reset)
 
-        model = ModelReader(sections, texts, items, sizes, tree.calls, self.problems, self.path.parent)
+    def _offer(self, sections: _Sections) -> Offer:
+        """What the data offers; the size of a vocabulary becomes the size `V`."""
+        offer, sizes = read_offer(sections.source, self.problems), sections.sizes
+        if offer is None:
+            raise _Stop
+        if offer.vocabulary:
+            own = sizes.get(VOCABULARY)
+            if own is not None and own.origin is not None:
+                message = f"`{VOCABULARY}` is the size of the vocabulary, which comes from the data"
+                self.problems.append(problem("E0204", message, own.origin.span, help="choose another name"))
+            origin = Origin(sections.data.source_span, f"`{VOCABULARY}`: the vocabulary size, from the data")
+            sizes[VOCABULARY] = Size(len(offer.vocabulary), VOCABULARY, origin)
+        return offer
+
+    def _items(self, sections: _Sections, offer: Offer) -> list[Item]:
+        """Inputs, then targets, as the typed tree has them."""
+        encoder = Encoder(offer, sections.sizes, sections.tree.calls, self.problems)
+        encoder.read(read_section(sections.fields, "targets", self.problems), "targets")
+        encoder.read(read_section(sections.fields, "inputs", self.problems), "inputs")
+        return sorted(encoder.items, key=lambda item: item.section)
+
+    def _check_stream(self, sections: _Sections, offer: Offer) -> None:
+        """An endless sequence must be cut somewhere."""
+        data = sections.data
+        if offer.stream and data.sequence is None and sections.train.truncation is None:
+            message = "this data is one endless sequence"
+            help = "cut it: `sequence: 50` under `data:`, or `truncation: tbptt(50)` under `train:`"
+            note = "without either, the gradient would reach back to the first step"
+            assert sections.source.span is not None
+            self.problems.append(problem("E0705", message, sections.source.span, help=help, note=note))
+        if not offer.stream and data.sequence is not None:
+            message = "only a stream can be cut by `sequence`: this data has sequences already"
+            self.problems.append(problem("E0705", message, data.span))
+
+    # ---- model
+    def _model(self, sections: _Sections, entry: _Entry) -> Model:
+        data, train = sections.data, sections.train
+        model = ModelReader(
+            sections.fields, sections.texts, entry.items, sections.sizes, sections.tree.calls, self.problems, self.path.parent
+        )
         model.resolve_names()
         self._stop_at_errors()
         model.check_time(train.truncation.span if train.truncation else None)
@@ -132,32 +209,12 @@ class _Checker:
         parameters = model.read_parameters()
         self._stop_at_errors()
         typed = model.assemble(parameters)
-        typed = with_resets(typed, self.problems) if reset else typed
+        typed = with_resets(typed, self.problems) if entry.reset else typed
         typed = with_state_clips(typed, train.state_clips, self.problems)
         self._check_bucket(data, typed)
-        check_training(train, typed, data.split, self.problems)
+        check_training(train, typed, entry.split, self.problems)
         self._stop_at_errors()
-
-        return Spec(name, self.path, self._digest(), typed, self._data(data, items, reset, offer), train, monitor)
-
-    def _data(self, data: DataSection, items: list[Item], reset: tuple[str, int] | None, offer: Offer) -> Data:
-        """Where sequences come from and how they enter."""
-        encodings = tuple(Encoding(item.name, item.call, item.flat) for item in items)
-        assert data.source is not None
-        return Data(
-            source=data.source,
-            encodings=encodings,
-            sequence=data.sequence,
-            reset_after=reset,
-            split=data.split,
-            vocabulary=offer.vocabulary,
-            stream=offer.stream,
-            bucket=data.bucket is not None,
-            files=offer.files,
-            labels=offer.labels,
-            count=offer.count,
-            held_out=offer.held_out,
-        )
+        return typed
 
     def _check_bucket(self, data: DataSection, model: Model) -> None:
         """Equally long sequences need no batches of similar lengths."""
@@ -165,42 +222,24 @@ class _Checker:
             help = "name the column of lengths, such as `one_hot(ids, length=length)`, or remove `bucket`"
             self.problems.append(problem("E0606", "`bucket` needs sequences of different lengths", data.bucket, help=help))
 
-    def _stop_at_errors(self) -> None:
-        if any(found.level == "error" for found in self.problems):
-            raise _Stop
-
-    def _offer(self, source: Setting, span: Span, sizes: dict[str, Size]) -> Offer:
-        """What the data offers; the size of a vocabulary becomes the size `V`."""
-        offer = read_offer(source, self.problems)
-        if offer is None:
-            raise _Stop
-        if offer.vocabulary:
-            own = sizes.get(VOCABULARY)
-            if own is not None and own.origin is not None:
-                message = f"`{VOCABULARY}` is the size of the vocabulary, which comes from the data"
-                self.problems.append(problem("E0204", message, own.origin.span, help="choose another name"))
-            origin = Origin(span, f"`{VOCABULARY}`: the vocabulary size, from the data")
-            sizes[VOCABULARY] = Size(len(offer.vocabulary), VOCABULARY, origin)
-        return offer
-
-    def _items(self, sections: Fields, tree: Overrides, offer: Offer, sizes: dict[str, Size]) -> list[Item]:
-        """Inputs, then targets, as the typed tree has them."""
-        encoder = Encoder(offer, sizes, tree.calls, self.problems)
-        encoder.read(read_section(sections, "targets", self.problems), "targets")
-        encoder.read(read_section(sections, "inputs", self.problems), "inputs")
-        return sorted(encoder.items, key=lambda item: item.section)
-
-    def _check_stream(self, data: DataSection, offer: Offer, train: Train) -> None:
-        """An endless sequence must be cut somewhere."""
-        if offer.stream and data.sequence is None and train.truncation is None:
-            message = "this data is one endless sequence"
-            help = "cut it: `sequence: 50` under `data:`, or `truncation: tbptt(50)` under `train:`"
-            note = "without either, the gradient would reach back to the first step"
-            assert data.source is not None and data.source.span is not None
-            self.problems.append(problem("E0705", message, data.source.span, help=help, note=note))
-        if not offer.stream and data.sequence is not None:
-            message = "only a stream can be cut by `sequence`: this data has sequences already"
-            self.problems.append(problem("E0705", message, data.span))
+    # ---- all of it
+    def _spec(self, sections: _Sections, entry: _Entry, model: Model) -> Spec:
+        offer = entry.offer
+        data = Data(
+            source=sections.source,
+            encodings=tuple(Encoding(item.name, item.call, item.flat) for item in entry.items),
+            sequence=sections.data.sequence,
+            reset_after=entry.reset,
+            split=entry.split,
+            vocabulary=offer.vocabulary,
+            stream=offer.stream,
+            bucket=sections.data.bucket is not None,
+            files=offer.files,
+            labels=offer.labels,
+            count=offer.count,
+            held_out=offer.held_out,
+        )
+        return Spec(sections.name, self.path, self._digest(), model, data, sections.train, sections.monitor)
 
     def _digest(self) -> str:
         content = "\n".join([self.source.text, *self.overrides])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -13,7 +15,7 @@ from torch.nn import functional
 
 from rnnspec.compiler import Compiled, compile_spec
 from rnnspec.diagnostics import SpecError
-from rnnspec.verify.compare import Array, compare
+from rnnspec.verify.compare import Array, GradientMismatch, compare
 from rnnspec.verify.probe import Probe, probe
 from tests.corpus import LEVELS
 from tests.test_padding import nothing_changes
@@ -170,44 +172,65 @@ def test_gradients_equal_both_references(text: str, level: int) -> None:
     compiled(text, level).verify(("complex-step", "torch")).require()
 
 
-CELL = (
-    SPEC.partition("states:")[0]
-    + """model: |
-  h[t] = bn_lstm(x[t], units=4)
-  y[t] = W_y @ h[t] + c_y
-"""
-    + SPEC[SPEC.index("loss:") :]
-)
+def norm(values: torch.Tensor) -> torch.Tensor:
+    """Mean 0 and variance 1 over all axes but the last one."""
+    return functional.batch_norm(values.reshape(-1, values.shape[-1]), None, None, training=True).reshape(values.shape)
 
 
-@LEVEL
-def test_the_batch_normalised_lstm_while_it_trains(level: int) -> None:
+Tensors = dict[str, torch.Tensor]
+Formula = Callable[[Tensors, torch.Tensor], Iterator[torch.Tensor]]
+"""The states of a cell, from its parameters and inputs (sequence, time, size)."""
+
+
+def cooijmans(p: Tensors, x: torch.Tensor) -> Iterator[torch.Tensor]:
     """Cooijmans et al. 2017, equations 6-8: statistics of each step, for the input those of all steps."""
-    made = compiled(CELL, level)
-    at, script = place(made), made.load()
-    p = {name.removeprefix("h."): torch.tensor(v, requires_grad="running" not in name) for name, v in at.params.items()}
-
-    def norm(values: torch.Tensor) -> torch.Tensor:
-        return functional.batch_norm(values.reshape(-1, values.shape[-1]), None, None, training=True).reshape(values.shape)
-
-    x, y = torch.tensor(at.batch["x"]), torch.tensor(at.batch["target"])
     of_input = norm(x @ p["W_x"].T) * p["g_x"] + torch.cat([p[f"b_{gate}"] for gate in "fioz"])
-    h = c = torch.zeros(4, 4, dtype=torch.float64)
-    states = []
-    for t in range(6):
+    h = c = torch.zeros(len(x), 4, dtype=torch.float64)
+    for t in range(x.shape[1]):
         f, i, o, z = (norm(h @ p["U_h"].T) * p["g_h"] + of_input[:, t]).split(4, 1)
         c = f.sigmoid() * c + i.sigmoid() * z.tanh()
         h = o.sigmoid() * (norm(c) * p["g_c"] + p["b_c"]).tanh()
-        states.append(h)
-    loss = (torch.stack(states, 1) @ p["W_y"].T + p["c_y"] - y).square().mean()
+        yield h
+
+
+def norm_by_step(values: torch.Tensor) -> torch.Tensor:
+    """Each step (axis 1) with statistics of its own."""
+    return torch.stack([norm(step) for step in values.unbind(1)], 1)
+
+
+def ravanelli(p: Tensors, x: torch.Tensor, norm: Callable[[torch.Tensor], torch.Tensor] = norm) -> Iterator[torch.Tensor]:
+    """Ravanelli et al. 2018, section III: statistics of all steps."""
+    of_z, of_h = (norm(x @ p[f"W_{k}"].T) * p[f"g_{k}"] + p[f"b_{k}"] for k in "zh")
+    h = torch.zeros(len(x), 4, dtype=torch.float64)
+    for t in range(x.shape[1]):
+        z = (of_z[:, t] + h @ p["U_z"].T).sigmoid()
+        h = z * h + (1 - z) * (of_h[:, t] + h @ p["U_h"].T).relu()
+        yield h
+
+
+def cell_agrees(name: str, formula: Formula, level: int) -> None:
+    """Loss and gradients of a step of training."""
+    before, after = SPEC.partition("states:")[0], SPEC[SPEC.index("loss:") :]
+    made = compiled(f"{before}model: |\n  h[t] = {name}(x[t], units=4)\n  y[t] = W_y @ h[t] + c_y\n{after}", level)
+    at, script = place(made), made.load()
+    p = {name.removeprefix("h."): torch.tensor(v, requires_grad="running" not in name) for name, v in at.params.items()}
+    x, y = torch.tensor(at.batch["x"]), torch.tensor(at.batch["target"])
+    loss = (torch.stack(list(formula(p, x)), 1) @ p["W_y"].T + p["c_y"] - y).square().mean()
     loss.backward()
     got, gradients = script.loss_and_gradients(at.params, at.batch, step=1)
-    assert got == pytest.approx(loss.item(), rel=1e-12)
-    compare(
-        {name.removeprefix("h."): g for name, g in gradients.items()},
-        {n: v.grad.numpy() for n, v in p.items() if v.grad is not None},
-        1e-10,
-    )
+    want = {f"h.{n}" if f"h.{n}" in gradients else n: v.grad.numpy() for n, v in p.items() if v.grad is not None}
+    compare({"": np.array(got), **gradients}, {"": np.array(loss.item()), **want}, 1e-10)
+
+
+@LEVEL
+@pytest.mark.parametrize(("name", "formula"), [("bn_lstm", cooijmans), ("bn_light_gru", ravanelli)])
+def test_cells_with_batch_norm_while_they_train(name: str, formula: Formula, level: int) -> None:
+    cell_agrees(name, formula, level)
+
+
+def test_statistics_of_each_step_are_caught() -> None:
+    with pytest.raises(GradientMismatch):
+        cell_agrees("bn_light_gru", partial(ravanelli, norm=norm_by_step), 1)
 
 
 @LEVEL

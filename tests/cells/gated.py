@@ -171,6 +171,15 @@ def ravanelli(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
         yield h
 
 
+def ravanelli_evaluated(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
+    """The same with running averages of mean 0 and variance 1, as they are before training."""
+    h, deviation = zeros(units), (1 + 1e-5) ** 0.5
+    for u in x:
+        z = sigmoid(p.g_z * (p.W_z @ u) / deviation + p.b_z + p.U_z @ h)
+        h = z * h + (1 - z) * torch.relu(p.g_h * (p.W_h @ u) / deviation + p.b_h + p.U_h @ h)
+        yield h
+
+
 # ------------------------------------------------------------------ one gate, highways
 
 
@@ -219,6 +228,7 @@ ROWS = (
     Row("ln_gru", ba_gru),
     Row("mgu", zhou),
     Row("light_gru", ravanelli),
+    Row("bn_light_gru", ravanelli_evaluated),
     Row("janet", van_der_westhuizen),
     Row("janet", van_der_westhuizen, {"units": UNITS, "beta": 0.3}),
     Row("ugrnn", collins),

@@ -87,8 +87,9 @@ DATA: dict[str, Entry] = {
         right="data:\n  source: recall(symbols=8, length=20, delay=3)",
     ),
     "E0704": Entry(
-        "a column does not fit its encoding",
-        "An encoding needs columns of a certain kind, rank and size; the message says which.",
+        "a column does not fit its encoding or its loss",
+        "An encoding needs columns of a certain kind, rank and size, and a loss may need numbers of a certain range; the "
+        "message says which.",
         wrong="inputs:\n  x: one_hot(ids, size=3)",
         right="inputs:\n  x: one_hot(ids, size=9)",
     ),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnnspec.diagnostics import Diagnostic, Source, Span, SpecError, problem
+from rnnspec.frontend.bounds import check_bounds, with_bounds
 from rnnspec.frontend.columns import read_offer
 from rnnspec.frontend.encodings import VOCABULARY, Encoder, Item
 from rnnspec.frontend.model import ModelReader, Texts, read_texts
@@ -209,6 +210,8 @@ class _Checker:
         parameters = model.read_parameters()
         self._stop_at_errors()
         typed = model.assemble(parameters)
+        typed = with_bounds(typed)
+        self.problems += check_bounds(typed, entry.items, entry.offer)
         typed = with_resets(typed, self.problems) if entry.reset else typed
         typed = with_state_clips(typed, train.state_clips, self.problems)
         self._check_bucket(data, typed)

@@ -102,7 +102,7 @@ class Encoder:
         if found is None:
             return None
         when, whole, form = found
-        axes = self.offer.columns[_named(setting)[0]].axes
+        axes = self.offer.columns[named(setting)[0]].axes
         flat = not whole and not self.offer.stream and len(axes) == (when == "step")
         longest = axes[0] if setting.name == "labels" else 0
         return Item(key.value, section, when, whole, form, key.span, setting, flat, longest)
@@ -110,7 +110,7 @@ class Encoder:
     def target_of(self, column: str) -> Item | None:
         """The target that is made from a column."""
         items = (item for item in self.items if item.section == "targets")
-        return next((item for item in items if column in _named(item.call)), None)
+        return next((item for item in items if column in named(item.call)), None)
 
 
 Found = tuple[When, bool, Form]
@@ -148,7 +148,7 @@ class _Reader:
 
     def columns(self) -> dict[str, Column] | None:
         """All columns that the first argument names."""
-        names = _named(self.setting)
+        names = named(self.setting)
         found = {name: self.column(name) for name in names}
         known = {name: column for name, column in found.items() if column is not None}
         return known if len(known) == len(names) else None
@@ -191,7 +191,7 @@ class _Reader:
         return False
 
 
-def _named(setting: Setting) -> tuple[str, ...]:
+def named(setting: Setting) -> tuple[str, ...]:
     """The columns that the first argument of an encoding names."""
     first = setting.arguments[0][1]
     return first if isinstance(first, tuple) else (str(first),)
@@ -255,7 +255,7 @@ def _length(reader: _Reader) -> bool:
 
 
 def _lengths_fit(reader: _Reader, name: str) -> bool:
-    steps = reader.encoder.offer.columns[_named(reader.setting)[0]].axes[:1]
+    steps = reader.encoder.offer.columns[named(reader.setting)[0]].axes[:1]
     longest = reader.encoder.offer.columns[name].largest()
     if not steps or longest is None or 0 <= longest <= steps[0]:
         return True

@@ -61,6 +61,7 @@ class Function:
     of_classes: bool = False  # what is compared with is a class
     applies: str = ""  # the function that a loss applies to the prediction itself
     of_labels: bool = False  # what is compared with is a sequence of labels
+    targets: Range = ANY  # what the numbers must be that are compared with
     ascending: bool = False  # a metric that is better the higher it is
     over_time: bool = False  # reads its first value at all steps, and gives one for each sequence
     random: bool = False  # draws numbers in training: every call has a place of its own
@@ -198,11 +199,11 @@ _ROWS = (
     ),
     Function(
         "bce", ("scores", "target"), "compared", "binary cross-entropy of sigmoid(scores) and targets from 0 to 1, mean of all",
-        where=("loss",), applies="sigmoid",
+        where=("loss",), applies="sigmoid", targets=Range(0, 1, closed=True),
     ),
     Function(
         "poisson_nll", ("log_rate", "target"), "compared", "mean of exp(log_rate) - target * log_rate, for counts",
-        where=("loss",), applies="exp",
+        where=("loss",), applies="exp", targets=NOT_NEGATIVE,
     ),
     Function(
         "gaussian_nll", ("mean", "target", "variance"), "compared",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from rnnspec.frontend.offers import Column, Offer, Unusable
+from rnnspec.frontend.offers import Column, Extent, Offer, Unusable
 from rnnspec.frontend.source_files import check_listed, files_of, found
 from rnnspec.frontend.typed import Setting
 
@@ -103,8 +103,10 @@ def _column(values: Sequence[Any], kind: Kind, longest: int, labels: int) -> Col
     """The column of a field."""
     if kind.text:
         return Column((), True, labels)
-    if kind.size:
-        return Column((longest, kind.size), False)
     flat = [number for value in values for number in value] if kind.timed else values
-    whole = all(isinstance(number, int) for number in flat)
-    return Column((longest,) if kind.timed else (), whole, max(flat) + 1 if whole and min(flat) >= 0 else None)
+    if kind.size:
+        flat = [number for vector in flat for number in vector]
+        return Column((longest, kind.size), False, known=Extent(min(flat), max(flat)))
+    whole, known = all(isinstance(number, int) for number in flat), Extent(min(flat), max(flat))
+    classes = int(known.high) + 1 if whole and known.low >= 0 else None
+    return Column((longest,) if kind.timed else (), whole, classes, known=known)

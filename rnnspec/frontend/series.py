@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnnspec.frontend.offers import Column, Offer, Unusable
+from rnnspec.frontend.offers import Column, Extent, Offer, Unusable
 from rnnspec.frontend.source_files import files_of, found
 from rnnspec.frontend.typed import Setting
 
@@ -44,7 +44,8 @@ def series(source: Setting) -> Offer:
     if heads[0].classes:
         columns["label"] = Column((), True, len(heads[0].classes))
     if heads[0].number:
-        columns["y"] = Column((), False)
+        numbers = [float(line.rpartition(":")[2]) for path in paths for _, line in _cases(path)]
+        columns["y"] = Column((), False, known=Extent(min(numbers), max(numbers)))
     held_out = len(shapes[1]) if len(shapes) > 1 else 0
     return Offer(columns, files=files, labels=heads[0].classes, count=len(every), held_out=held_out)
 

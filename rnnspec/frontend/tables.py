@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-
 from rnnspec.conventions import MISSING
-from rnnspec.frontend.offers import Column, Offer, Unusable
+from rnnspec.frontend.offers import Column, Extent, Offer, Unusable
 from rnnspec.frontend.source_files import check_listed, files_of, found
 from rnnspec.frontend.typed import Setting
 
@@ -19,17 +18,20 @@ def table(source: Setting) -> Offer:
     """The columns that are asked for; each cell must hold a number, or may be missing if it is said how to fill it."""
     files = files_of(source)
     path, names, fill = found(files[0]), cast("tuple[str, ...]", source["columns"]), str(source["missing"])
-    steps, known = 0, dict.fromkeys(names, False)
+    steps, seen = 0, dict[str, Extent]()
     for line, row in _rows(path, names):
         steps += 1
         for name in names:
-            known[name] |= _check_cell((row[name] or "").strip(), f"line {line}", name, path, fill, known[name])
-    for name, any_known in known.items():
-        if not any_known and steps:
+            number = _number((row[name] or "").strip(), f"line {line}", name, path, fill, name in seen)
+            if number is not None:
+                seen[name] = seen.get(name, Extent(number, number)).with_number(number)
+    for name in names:
+        if name not in seen and steps:
             raise Unusable(f"the column `{name}` of `{path.name}` has no number at all")
     if steps < 2:
         raise Unusable(f"the table `{path.name}` has fewer than two rows")
-    return Offer({name: Column((), False) for name in names}, stream=True, files=files)
+    known = seen if source["normalize"] == "none" else {}
+    return Offer({name: Column((), False, known=known.get(name)) for name in names}, stream=True, files=files)
 
 
 def _rows(path: Path, names: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str | None]]]:
@@ -47,8 +49,8 @@ def _rows(path: Path, names: tuple[str, ...]) -> Iterator[tuple[int, dict[str, s
         raise Unusable(f"the table `{path.name}` cannot be read", str(error)) from None
 
 
-def _check_cell(text: str, line: str, name: str, path: Path, fill: str, known: bool) -> bool:
-    """Whether a cell holds a number; Unusable where it neither does nor may be missing."""
+def _number(text: str, line: str, name: str, path: Path, fill: str, known: bool) -> float | None:
+    """The number in a cell, None where it is missing; Unusable where it neither is one nor may be missing."""
     wrong = f"the column `{name}` of `{path.name}` must hold numbers"
     if text.lower() in MISSING:
         shown = f"`{text}`" if text else "nothing"
@@ -56,11 +58,11 @@ def _check_cell(text: str, line: str, name: str, path: Path, fill: str, known: b
             raise Unusable(wrong, f'{line} has {shown}: fill it in, or write `missing="forward"` to repeat the number before')
         if fill == "forward" and not known:
             raise Unusable(wrong, f'{line} has {shown}, and there is no number before it to repeat: write `missing="mean"`')
-        return False
+        return None
     try:
-        finite = bool(np.isfinite(float(text)))
+        number = float(text)
     except ValueError:
-        finite = False
-    if not finite:
+        number = math.nan
+    if not math.isfinite(number):
         raise Unusable(wrong, f"{line} has `{text[:20]}`: write a number there, or leave this column out")
-    return True
+    return number

@@ -131,7 +131,8 @@ class Input:
 @dataclass(frozen=True)
 class Target:
     """What the model should predict.  `classes`: whole numbers below `shape[0]`; `real`: numbers of that shape; `labels`:
-    up to `longest` whole numbers from 1 up to but without `shape[0]`, then zeros.
+    up to `longest` whole numbers from 1 up to but without `shape[0]`, then zeros.  `low`, `high`: what real numbers must be
+    at least and at most for the loss.
     """
 
     name: str
@@ -140,6 +141,8 @@ class Target:
     encoding: Literal["classes", "real", "labels"]
     span: Span | None = field(default=None, compare=False)
     longest: int = 0
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)

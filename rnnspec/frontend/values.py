@@ -7,6 +7,7 @@ reported a problem.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -36,7 +37,7 @@ class Range:
     def __contains__(self, value: float) -> bool:
         too_low = self.low is not None and (value < self.low or (self.above and value == self.low))
         too_high = self.high is not None and (value > self.high or (not self.closed and value == self.high))
-        return not (too_low or too_high)
+        return not (too_low or too_high or math.isnan(value))
 
     def __str__(self) -> str:
         low = "" if self.low is None else f"{'greater than' if self.above else 'at least'} {_plain(self.low)}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rnnspec.frontend.typed import Input, Spec, Target
 from rnnspec.script.body import Body
-from rnnspec.script.code import Code, definitions, fill, lines, literal, table
+from rnnspec.script.code import Code, definitions, fill, identifier, lines, literal, table
 from rnnspec.script.encodings import Item, examples, horizon, length_column, named
 from rnnspec.script.metrics import Average, Averages
 from rnnspec.script.sources import reads_files, reads_packages
@@ -39,6 +39,7 @@ class Data:
     timed: Code
     counts: Code  # how many classes there may be, where a file could say otherwise
     labels: Code  # sequences of labels
+    bounds: Code  # what targets must be for the loss
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,26 @@ def data(spec: Spec, source: Code) -> Data:
         examples=examples(spec),
         timed=literal([item.name for item in items(spec) if item.when == "step"]),
         labels=literal(labels) if labels and file else Code(""),
+        bounds=lines(_bound(target) for target in spec.model.targets),
         counts=literal(counts) if counts and file and not spec.data.stream else Code(""),
     )
+
+
+BOUND = """
+if not ({check}):
+    raise SystemExit("the numbers of {name} must be {needed}, or its loss means nothing")
+"""
+
+
+def _bound(target: Target) -> Code:
+    """The lines that refuse numbers that are no targets of a loss; none where all are."""
+    found = fill("found[{name}]", name=target.name)
+    checks = [f"{target.low:g} <= {found}.min()"] if target.low is not None else []
+    checks += [f"{found}.max() <= {target.high:g}"] if target.high is not None else []
+    needed = [f"at least {target.low:g}"] if target.low is not None else []
+    needed += [f"at most {target.high:g}"] if target.high is not None else []
+    name, check = Code(identifier(target.name)), Code(" and ".join(checks))
+    return fill(BOUND, check=check, name=name, needed=Code(" and ".join(needed))) if checks else Code("")
 
 
 BUCKET = """

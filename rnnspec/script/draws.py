@@ -1,4 +1,7 @@
-"""Functions of the language that draw random numbers while training: one row each, how and what evaluation takes instead."""
+"""Functions of the language that draw random numbers while training: one row each, how and what evaluation takes instead.
+
+Numbers are drawn step by step: where a batch has more steps, the first ones get the same numbers, so padding changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -23,27 +26,30 @@ DRAWS: dict[str, Draw] = {
     "dropout": Draw(
         "rate",
         '''
-def dropout(place, p, *shape):
+def dropout(place, p, sequences, steps, *size):
     """0 with probability p, else 1 / (1 - p)."""
-    return (generator(seed, "draws", step, place).random(shape, np.float32) >= p) / (1 - p)
+    numbers = generator(seed, "draws", step, place).random((steps, sequences, *size), np.float32)
+    return (numbers.swapaxes(0, 1) >= p) / (1 - p)
 ''',
         "1",
     ),
     "zoneout": Draw(
         "rate",
         '''
-def zoneout(place, p, *shape):
+def zoneout(place, p, sequences, steps, *size):
     """1 with probability p, where the old value is kept, else 0."""
-    return (generator(seed, "draws", step, place).random(shape, np.float32) < p) * 1.0
+    numbers = generator(seed, "draws", step, place).random((steps, sequences, *size), np.float32)
+    return (numbers.swapaxes(0, 1) < p) * 1.0
 ''',
         "{0}",
     ),
     "noise": Draw(
         "std",
         '''
-def noise(place, std, *shape):
+def noise(place, std, sequences, steps, *size):
     """Normal random numbers."""
-    return std * generator(seed, "draws", step, place).standard_normal(shape, np.float32)
+    numbers = generator(seed, "draws", step, place).standard_normal((steps, sequences, *size), np.float32)
+    return std * numbers.swapaxes(0, 1)
 ''',
         "0",
     ),

@@ -106,8 +106,8 @@ def verify(
     """Compare the gradients of a loaded script with each reference in `against`.
 
     `quick` compares each parameter along one random direction, in about a second at most for a million numbers.
-    T grows where the model looks further back.  `padding` also compares the script with itself on a batch with more padding,
-    without random masks; it needs sequences of different lengths.  A model with clips of states has a backward pass that is no
+    T grows where the model looks further back.  `padding` also compares the script with itself on a batch with more padding; it
+    needs sequences of different lengths.  A model with clips of states has a backward pass that is no
     derivative: complex steps are compared with `unlimited`, its script without these clips, torch with the script itself.
     """
     steps = max(T, longest_lag(spec.model) + 2)
@@ -184,8 +184,8 @@ def _by_torch(model: Model, at: Probe, drawn: Drawn, got: Got, quick: bool) -> l
 
 def _by_padding(script: Script, model: Model, at: Probe) -> list[Check]:
     """Loss and gradients of the same batch with other numbers, and more steps, after the end of each sequence."""
-    want = script.loss_and_gradients(at.params, at.batch)
-    got = script.loss_and_gradients(at.params, padded(model, at.batch, PADDING))
+    want = script.loss_and_gradients(at.params, at.batch, step=1)
+    got = script.loss_and_gradients(at.params, padded(model, at.batch, PADDING), step=1)
     method = f"{PADDING} more steps"
     pairs = {"loss": (np.array(got[0]), np.array(want[0]))} | {name: (got[1][name], want[1][name]) for name in want[1]}
     return [_measured("more padding", method, name, *pair) for name, pair in pairs.items()]

@@ -12,8 +12,11 @@ from click.testing import CliRunner
 from rnnspec import compile_spec
 from rnnspec.cli import commands
 from rnnspec.commands.truncation import OVERLAPPING, advice, measured
+from rnnspec.diagnostics import SpecError
 from rnnspec.verify.truncation import Cost, Truncated
 from tests import test_reach
+
+SPECS = Path(__file__).parent.parent / "specs"
 
 MASKED = """
 rnnspec: 1
@@ -96,6 +99,18 @@ def test_the_command(spec: Path) -> None:
     assert "tbptt(k1=2, k2=20)" in text.output and "relative error" in text.output and "`--from`" in text.output
     found = run.invoke(commands, ["truncation", str(spec), "--k2", "1,20", "--format", "json"], standalone_mode=False)
     assert [cost["k2"] for cost in json.loads(found.output)] == [1, 20]
+
+
+def test_a_model_without_windows_is_told_why() -> None:
+    """It has written no truncation, so it is not asked to remove any."""
+    for name, what in (("adding", "the last step"), ("bidirectional", "a later step")):
+        with pytest.raises(SpecError) as error:
+            measured(SPECS / f"{name}.rnn", [], [5], None)
+        (found,) = error.value.diagnostics
+        assert found.message == f"there is no truncation to measure: {what} cannot be read in a window of a sequence"
+        assert "leave it as it is" in str(error.value) and "remove" not in str(error.value)
+    with pytest.raises(SpecError, match="remove `truncation:`"):
+        measured(SPECS / "adding.rnn", ["train.truncation=tbptt(5)"], [5], None)
 
 
 def test_it_is_measured_in_float64_whatever_the_spec_trains_in(spec: Path) -> None:

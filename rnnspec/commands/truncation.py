@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rnnspec.compiler import Compiled, compile_spec
+from rnnspec.diagnostics import Diagnostic, SpecError, problem
 from rnnspec.frontend.typed import Setting
 from rnnspec.verify.truncation import Cost, Truncated
 
@@ -27,7 +28,10 @@ OVERLAPPING = "train.truncation=tbptt(k1=1, k2=2)"
 def measured(spec: Path, overrides: Sequence[str], reaches: Sequence[int], weights: Path | None) -> list[Cost]:
     """What each reach costs on the first training batch of a spec; SpecError where it cannot be truncated."""
     asked = compile_spec(spec, overrides=[*overrides, EXACT]).spec.train.truncation
-    compiled = compile_spec(spec, overrides=[*overrides, EXACT, OVERLAPPING])
+    try:
+        compiled = compile_spec(spec, overrides=[*overrides, EXACT, OVERLAPPING])
+    except SpecError as error:
+        raise SpecError([no_truncation(error.diagnostics[0])]) from None
     probe = first_batch(compiled, spec, max(reaches), weights)
     costs = []
     for k2 in sorted(set(reaches)):
@@ -35,6 +39,14 @@ def measured(spec: Path, overrides: Sequence[str], reaches: Sequence[int], weigh
         if k2 >= probe.steps:
             break
     return costs
+
+
+def no_truncation(found: Diagnostic) -> Diagnostic:
+    """What to say of a spec that is right, but not with windows: nobody has written the truncation that it cannot have."""
+    message = f"there is no truncation to measure: {found.message}"
+    help = "leave it as it is: this model learns from whole sequences, and nothing of its gradient is cut off"
+    assert found.span is not None
+    return problem(found.code, message, found.span, help=help)
 
 
 def learned(asked: Setting | None, k2: int) -> int:

@@ -85,7 +85,7 @@ def test_template_is_python_before_it_is_rendered(path: Path) -> None:
 
 
 def test_templates_and_views_name_the_same_fields() -> None:
-    used = {use for path in TEMPLATES if path.parent.name == "templates" for use in uses(path.read_text())}
+    used = {use for path in TEMPLATES if path.parent.name in ("templates", "gpu") for use in uses(path.read_text())}
     assert used == set(offered(View, ""))
 
 
@@ -228,6 +228,24 @@ def test_gate_refuses(line: str) -> None:
     script = SPECS["sequences"]()
     with pytest.raises(gate.NotAllowed):
         gate.check(f"{script}\n{line}\n")
+
+
+@pytest.mark.parametrize("line", ["import ctypes", "import cupy as cp"])
+def test_gate_lets_scripts_for_a_gpu_alone_import_more(line: str) -> None:
+    gate.check(line, "gpu")
+    with pytest.raises(gate.NotAllowed):
+        gate.check(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [*PLANTED, "import cupy", "cp.load('x')", "cp.fuse", "ctypes.memmove", "ctypes.pythonapi", "x = ctypes", "import torch"],
+)
+def test_gate_refuses_on_a_gpu(line: str) -> None:
+    start = "import ctypes\nimport cupy as cp\nimport numpy as np\n"
+    gate.check(start, "gpu")
+    with pytest.raises(gate.NotAllowed):
+        gate.check(f"{start}{line}\n", "gpu")
 
 
 # ------------------------------------------------------------------ the text

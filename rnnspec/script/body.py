@@ -15,7 +15,7 @@ class Body:
     that are rows of another (stack attribute, first row, last row + 1).  The first `trainable` numbers are trained.
     """
 
-    functions: tuple[str, ...]  # of NumPy, to be imported by name
+    functions: tuple[str, ...]  # that it calls by name: of NumPy, or of the frame for products on a GPU
     text: str
     parameters: tuple[tuple[str, str], ...]  # name in the spec, attribute of p and g
     layout: tuple[tuple[str, int, Shape], ...]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from rnnspec.frontend.typed import Model, Setting
 from rnnspec.script.body import Body
 from rnnspec.script.code import Code, fill, literal, table
+from rnnspec.script.devices import Device
 
 
 @dataclass(frozen=True)
@@ -68,19 +69,23 @@ STATE_CLIPS = {
 """Where the backward signal of a state is limited: which of its numbers, or in which steps of which sequences."""
 
 
-def shares_limited(model: Model, body: Body) -> Code:
+def shares_limited(model: Model, body: Body, device: Device) -> Code:
     """The shares of what the clips of states have limited, by the names of their reports; none without such clips."""
     signals = dict(body.limited)
-    found = [(name, _share_limited(model, name, signals[name], limit)) for name, limit in model.state_clips if name in signals]
-    return table((literal(f"grad/state_clipped/{name}"), share) for name, share in found) if found else Code("")
+    found = []
+    for name, limit in model.state_clips:
+        if name in signals:
+            found.append((literal(f"grad/state_clipped/{name}"), _share_limited(model, name, signals[name], limit, device)))
+    return table(found) if found else Code("")
 
 
-def _share_limited(model: Model, name: str, signal: str, limit: Setting) -> Code:
+def _share_limited(model: Model, name: str, signal: str, limit: Setting, device: Device) -> Code:
     """Of the numbers of a signal, or of its steps and sequences; those behind the end of a sequence do not count."""
     shape = model.shape_of(name) or (1,)
-    axes = tuple(range(1, 1 + len(shape)))
-    where = fill(STATE_CLIPS[limit.name], signal=Code(signal), max=limit["max"], axes=axes if len(axes) > 1 else 1)
+    axes = tuple(device.features + k for k in range(len(shape)))
+    read = Code(device.read.format(value=signal))
+    where = fill(STATE_CLIPS[limit.name], signal=read, max=limit["max"], axes=axes if len(axes) > 1 else axes[0])
     if not model.masked:
         return Code(f"float(np.mean({where}))")
     numbers = math.prod(shape) if limit.name == "value" else 1
-    return Code(f"float(np.sum({where}) / ({numbers} * w.mask.sum()))")
+    return Code(f"float(np.sum({where}) / ({numbers} * {device.valid_steps}))")

@@ -11,6 +11,7 @@ from typing import cast
 
 from rnnspec.frontend.typed import Call, Model, walk
 from rnnspec.script.code import Code, literal
+from rnnspec.script.devices import Device
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,13 @@ def drawn(found: list[Place]) -> Code:
     return Code("\n".join(["[", *calls, "]"]))
 
 
-def set_drawn(found: list[Place]) -> Iterator[str]:
+def set_drawn(found: list[Place], device: Device) -> Iterator[str]:
     """The numbers of each place brought to storage; their mean where nothing was drawn."""
     for place, call in found:
         part = {"step": f"drawn[{place}]", "sequence": f"drawn[{place}][:, 0]", "fixed": f"drawn[{place}][0, 0]"}[call.when]
-        value = part if call.when == "fixed" else f"np.moveaxis({part}, 0, -1)"
+        value = device.numbers[call.when].format(value=part)
         mean = DRAWS[call.function].mean.format(_number(call))
-        yield f"w.{attribute((place, call))}[...] = {mean} if drawn is None else {value}"
+        yield device.stored(f"w.{attribute((place, call))}", f"{mean} if drawn is None else {value}")
 
 
 def _number(call: Call) -> Code:

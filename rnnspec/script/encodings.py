@@ -10,6 +10,7 @@ from typing import cast
 
 from rnnspec.frontend.typed import Encoding, Input, Spec, Target
 from rnnspec.script.code import Code, fill, identifier, literal, table
+from rnnspec.script.devices import Device
 
 Item = Input | Target
 At = Callable[[str, int], Code]
@@ -119,10 +120,10 @@ ROWS: dict[str, Callable[[Spec, Encoding, Item], Code]] = {
 }
 
 
-def load_line(item: Item, here: str) -> Code:
-    """Copy one entry of a batch into storage, where it has the name `here`: features become rows, the batch columns."""
-    name, key = identifier(here), literal(item.name)
+def load_line(item: Item, here: str, device: Device) -> Code:
+    """Copy one entry of a batch into storage, where it has the name `here`."""
+    target, entry = f"w.{identifier(here)}", f"batch[{literal(item.name)}]"
     if item.encoding in ("ids", "classes", "labels"):
-        return Code(f"w.{name}[...] = batch[{key}].T")
+        return device.stored(target, device.ids[item.when].format(value=entry))
     number = "" if item.shape else "[..., None]"
-    return Code(f"w.{name}[...] = np.moveaxis(batch[{key}]{number}, 0, -1)")
+    return device.stored(target, device.numbers[item.when].format(value=entry + number))

@@ -6,6 +6,10 @@ The first line of defence is that only vetted text is ever rendered; this one wo
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rnnspec.script.devices import Name
 
 IMPORTS = frozenset(
     {"argparse", "csv", "gzip", "hashlib", "json", "math", "numpy", "os", "re", "signal", "sys", "tempfile", "time"}
@@ -33,6 +37,12 @@ MEMBERS = {
 }
 """What may be used of a module; of `math` everything, of NumPy everything but what is forbidden below."""
 
+GPU_MEMBERS = {
+    "ctypes": {"CDLL", "byref", "c_double", "c_float", "c_longlong", "c_size_t", "c_void_p"},
+    "cp": {"RawModule", "asarray", "asnumpy", "cuda", "empty", "full", "ones", "zeros", "zeros_like"},
+}
+"""The same for scripts that run on a GPU: they alone import these modules."""
+
 FORBIDDEN_MEMBERS = frozenset(
     {"ctypeslib", "DataSource", "f2py", "testing", "memmap", "fromfile", "tofile", "fromregex", "genfromtxt", "loadtxt"}
     | {"savetxt", "frompyfunc", "vectorize", "system", "popen", "spawn", "execv", "fork", "kill", "remove", "rmdir"}
@@ -45,24 +55,42 @@ FORBIDDEN_NAMES = frozenset(
 DUNDERS = frozenset({"__name__", "__init__", "__main__"})
 
 
+ALIASES = {"numpy": "np", "cupy": "cp"}
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """The modules that may be imported, and what may be used of them."""
+
+    imports: frozenset[str]
+    members: Mapping[str, set[str]]
+
+
+ALLOWED: dict[Name, Allowed] = {
+    "cpu": Allowed(IMPORTS, MEMBERS),
+    "gpu": Allowed(IMPORTS | {"ctypes", "cupy"}, {**MEMBERS, **GPU_MEMBERS}),
+}
+
+
 class NotAllowed(Exception):
     """A script contains something that no training script needs."""
 
 
-def check(text: str) -> None:
-    """Raise NotAllowed, or SyntaxError, unless the text is a script that may be written."""
+def check(text: str, device: Name = "cpu") -> None:
+    """Raise NotAllowed, or SyntaxError, unless the text is a script that may be written for a device."""
+    allowed = ALLOWED[device]
     nodes = list(ast.walk(ast.parse(text)))
-    vetted = {id(name) for node in nodes for name in _vetted(node)}
+    vetted = {id(name) for node in nodes for name in _vetted(node, allowed)}
     for node in nodes:
-        reason = "" if id(node) in vetted else _reason(node)
+        reason = "" if id(node) in vetted else _reason(node, allowed)
         if reason:
             raise NotAllowed(f"line {getattr(node, 'lineno', 1)}: {reason}")
 
 
-def _vetted(node: ast.AST) -> list[ast.AST]:
+def _vetted(node: ast.AST, allowed: Allowed) -> list[ast.AST]:
     """What may be used in one way only, where it is used in that way."""
     match node:
-        case ast.Attribute(value=ast.Name(id=name) as module) if name in IMPORTS:
+        case ast.Attribute(value=ast.Name(id=name) as module) if name in allowed.imports:
             return [module]  # whether the member may be used is looked at with the attribute
         case ast.Call(func=ast.Name(id="getattr" | "setattr") as function, args=[target, *_]) if _of_self(target):
             return [function]
@@ -77,18 +105,18 @@ def _of_self(node: ast.AST) -> bool:
     return isinstance(node, ast.Name) and node.id == "self" or isinstance(node, ast.Attribute) and _of_self(node.value)
 
 
-def _reason(node: ast.AST) -> str:
+def _reason(node: ast.AST, allowed: Allowed) -> str:
     """Why a node must not be there; empty if it may."""
     match node:
         case ast.Import(names=names):
-            return ", ".join(f"import of {alias.name}" for alias in names if not _importable(alias))
+            return ", ".join(f"import of {alias.name}" for alias in names if not _importable(alias, allowed))
         case ast.ImportFrom(module=module, names=names, level=level):
             fine = level == 0 and all(_importable_from(module, alias) for alias in names)
             return "" if fine else f"import from {module}"
         case ast.Attribute():
-            return _attribute(node)
+            return _attribute(node, allowed)
         case ast.Name(id=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-            return f"the name {name}" if name in FORBIDDEN_NAMES | IMPORTS or _dunder(name) else ""
+            return f"the name {name}" if name in FORBIDDEN_NAMES | allowed.imports or _dunder(name) else ""
         case ast.Call(func=ast.Attribute(attr="load")):
             safe = any(k.arg == "allow_pickle" and getattr(k.value, "value", True) is False for k in node.keywords)
             return "" if safe else "np.load without allow_pickle=False"
@@ -97,8 +125,8 @@ def _reason(node: ast.AST) -> str:
     return ""
 
 
-def _importable(alias: ast.alias) -> bool:
-    return alias.name in IMPORTS and alias.asname == ("np" if alias.name == "numpy" else None)
+def _importable(alias: ast.alias, allowed: Allowed) -> bool:
+    return alias.name in allowed.imports and alias.asname == ALIASES.get(alias.name)
 
 
 def _importable_from(module: str | None, alias: ast.alias) -> bool:
@@ -109,11 +137,11 @@ def _importable_from(module: str | None, alias: ast.alias) -> bool:
     return listed and alias.asname is None
 
 
-def _attribute(node: ast.Attribute) -> str:
+def _attribute(node: ast.Attribute, allowed: Allowed) -> str:
     if _dunder(node.attr) or node.attr in FORBIDDEN_MEMBERS:
         return f"the member {node.attr}"
     module = node.value.id if isinstance(node.value, ast.Name) else ""
-    listed = MEMBERS.get(module)
+    listed = allowed.members.get(module)
     return f"{module}.{node.attr}" if listed and node.attr not in listed else ""
 
 

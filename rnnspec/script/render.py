@@ -10,16 +10,17 @@ import re
 from rnnspec.frontend.typed import Spec
 from rnnspec.script import gate
 from rnnspec.script.body import Body
+from rnnspec.script.devices import DEVICES, Name
 from rnnspec.script.templates import BREAK, NOTHING, environment
 from rnnspec.script.view import view
 
 
-def render(spec: Spec, body: Body) -> str:
-    """The text of the training script; the same bytes for the same spec."""
-    seen = view(spec, body)
-    template = environment().get_template("script.py.j2")
+def render(spec: Spec, body: Body, device: Name = "cpu") -> str:
+    """The text of the training script for a device; the same bytes for the same spec."""
+    seen = view(spec, body, DEVICES[device])
+    template = environment(device).get_template("script.py.j2")
     text = layout(template.render({name: getattr(seen, name) for name in seen.__dataclass_fields__}))
-    gate.check(text)
+    gate.check(text, device)
     return text
 
 

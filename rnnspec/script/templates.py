@@ -11,6 +11,7 @@ from functools import cache
 import jinja2
 
 from rnnspec.script.code import Code
+from rnnspec.script.devices import Name
 from rnnspec.script.frame import FOLDERS
 
 BREAK, NOTHING = "\x1e", "\x1f"
@@ -18,10 +19,11 @@ BREAK, NOTHING = "\x1e", "\x1f"
 
 
 @cache
-def environment() -> jinja2.Environment:
-    """The environment of all templates, which are compiled once."""
+def environment(device: Name = "cpu") -> jinja2.Environment:
+    """The environment of all templates of a device, which are compiled once."""
+    own = [folder / device for folder in FOLDERS]
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDERS),
+        loader=jinja2.FileSystemLoader([*own, *FOLDERS]),
         block_start_string="#%",
         block_end_string="%#",
         comment_start_string="#-",

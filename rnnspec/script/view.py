@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from rnnspec.frontend.typed import Spec
 from rnnspec.script.body import Body
 from rnnspec.script.code import Code
+from rnnspec.script.devices import Device
 from rnnspec.script.sources import source_functions
 from rnnspec.script.view_border import Border, border
 from rnnspec.script.view_data import Data, Evaluation, data, evaluation
+from rnnspec.script.view_device import Launches, launches
 from rnnspec.script.view_header import Header, Parameters, Sizes, header, parameters, sizes
 from rnnspec.script.view_training import CommandLine, Training, command_line, training
 from rnnspec.script.view_update import Update, update
@@ -25,6 +27,7 @@ class View:
     header: Header
     sizes: Sizes
     parameters: Parameters
+    launches: Launches
     body: Code
     border: Border
     update: Update
@@ -34,18 +37,19 @@ class View:
     command_line: CommandLine
 
 
-def view(spec: Spec, body: Body) -> View:
+def view(spec: Spec, body: Body, device: Device) -> View:
     """The view of one script."""
     source = source_functions(spec)
     return View(
-        header=header(spec, body, source),
-        sizes=sizes(spec),
-        parameters=parameters(spec, body),
+        header=header(spec, body, source, device),
+        sizes=sizes(spec, device),
+        parameters=parameters(spec, body, device),
+        launches=launches(body),
         body=Code(body.text.strip("\n")),
-        border=border(spec, body),
+        border=border(spec, body, device),
         update=update(spec),
         data=data(spec, source),
-        evaluation=evaluation(spec, body),
-        training=training(spec, body),
+        evaluation=evaluation(spec, body, device),
+        training=training(spec, body, device),
         command_line=command_line(spec),
     )

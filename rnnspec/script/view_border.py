@@ -8,7 +8,9 @@ from rnnspec.frontend.typed import Input, Spec, Target
 from rnnspec.script import draws, statistics
 from rnnspec.script.body import Body
 from rnnspec.script.code import Code, lines, literal, prose, table
+from rnnspec.script.devices import Device
 from rnnspec.script.encodings import load_line
+from rnnspec.script.shares import share
 from rnnspec.script.view_data import batch_and_time
 from rnnspec.script.view_update import penalties
 from rnnspec.script.windows import back, carries
@@ -43,7 +45,10 @@ class Border:
     drawn: Code
     set_drawn: Code
     weights: Code
+    valid: Code
     training: Code
+    counts: Code
+    storage: Code
     follow: Code
     loss: Code
     loss_with_gradients: Code
@@ -57,23 +62,25 @@ AVERAGES = "With `step`, statistics are those of the batch; with None, running a
 NO_STEP = "Nothing is drawn, so `step` is not needed."
 
 
-def border(spec: Spec, body: Body) -> Border:
+def border(spec: Spec, body: Body, device: Device) -> Border:
     """The view of the border."""
     here = dict(body.inputs)
     drawing = draws.places(spec.model)
     read = [place for place in drawing if draws.attribute(place) in body.reads]
     truncated = spec.train.truncation is not None
-    penalised = any(penalties(spec).values())
     training_use = '"evaluation" if step is None else "training"'
+    weights = statistics.set_weights(spec, body, device)
+    counts = statistics.set_counts(spec, body, device)
+    loss, loss_with_gradients = _losses(spec, device)
     return Border(
         truncated=truncated,
         carries=carries(spec),
         seen=Code('w.seen = batch.get("seen", 0)' if back(spec) else ""),
         masked=spec.model.masked,
         draws=bool(read),
-        inputs=lines(load_line(item, here[item.name]) for item in spec.model.inputs if item.name in here),
-        targets=tuple(_target(item, here[item.name]) for item in spec.model.targets if item.name in here),
-        share=_share(spec),
+        inputs=lines(load_line(item, here[item.name], device) for item in spec.model.inputs if item.name in here),
+        targets=tuple(_target(item, here[item.name], device) for item in spec.model.targets if item.name in here),
+        share=share(spec, device),
         about_step=prose(" ".join([STEP] * bool(read) + [AVERAGES] * bool(body.averages)) or NO_STEP),
         about_state=prose(ABOUT_STATE if carries(spec) else NO_STATE),
         batch_and_time=batch_and_time(spec),
@@ -81,31 +88,36 @@ def border(spec: Spec, body: Body) -> Border:
         draw=Code("set_drawn(w, None if step is None else draws(step, T, B, seed))" if read else ""),
         drawing=draws.drawing_functions(drawing),
         drawn=draws.drawn(drawing),
-        set_drawn=lines(draws.set_drawn(read)),
-        weights=statistics.set_weights(spec, body),
-        training=statistics.set_training(body),
-        follow=statistics.follow(spec, body),
-        loss=Code("forward(p, w) + penalise(p)" if penalised else "forward(p, w)"),
-        loss_with_gradients=Code("loss + penalise(p, g)" if penalised else "loss"),
-        outputs=table((literal(name), Code(f"np.moveaxis({text}, -1, 0).copy()")) for name, text, _ in body.outputs),
+        set_drawn=lines(draws.set_drawn(read, device)),
+        weights=weights,
+        valid=_valid(lines([share(spec, device), weights, counts])),
+        training=statistics.set_training(body, device),
+        counts=counts,
+        storage=statistics.storage(spec, body, device),
+        follow=statistics.follow(spec, body, device),
+        loss=loss,
+        loss_with_gradients=loss_with_gradients,
+        outputs=table((literal(name), device.outside[when].format(value=text)) for name, text, when in body.outputs),
     )
 
 
-def _target(item: Input | Target, here: str) -> Load:
-    return Load(literal(item.name), load_line(item, here))
+def _target(item: Input | Target, here: str, device: Device) -> Load:
+    return Load(literal(item.name), load_line(item, here, device))
 
 
-def _share(spec: Spec) -> Code:
-    if spec.model.loss.when != "step":
-        return Code("w.share = 1 / w.B  # what a sequence weighs in the loss")
-    if back(spec):
-        return Code(SHARE_OF_MASKED if spec.model.masked else SHARE_OF_NEW)
-    share = "w.mask / w.mask.sum()" if spec.model.masked else "1 / (w.T * w.B)"
-    return Code(f"w.share = {share}  # what a step weighs in the loss")
+def _valid(used: Code) -> Code:
+    """Which steps count, for lines that use it by this name."""
+    return Code('valid = np.arange(w.T)[:, None] < batch["length"]' if "valid" in used else "")
 
 
-SHARE_OF_NEW = """w.share[: w.seen] = 0  # what a step weighs in the loss: nothing if it was in the window before
-w.share[w.seen :] = 1 / ((w.T - w.seen) * w.B)"""
-SHARE_OF_MASKED = """w.share[...] = w.mask
-w.share[: w.seen] = 0  # what a step weighs in the loss: nothing if it was in the window before
-w.share /= w.share.sum()"""
+def _losses(spec: Spec, device: Device) -> tuple[Code, Code]:
+    """The loss of a batch with its penalties, by itself and behind a gradient that has theirs too."""
+    penalised = any(penalties(spec).values())
+    if device.name == "gpu":
+        both = [f"float(w.loss[0]){f' + float({call}.sum())' if penalised else ''}" for call in PENALISE]
+        return Code(both[0]), Code(both[1])
+    alone, behind = (f" + {call}" if penalised else "" for call in PENALISE)
+    return Code(f"float(forward(p, w){alone})"), Code(f"float(loss{behind})")
+
+
+PENALISE = ("penalise(p)", "penalise(p, g)")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rnnspec.frontend.typed import Input, Spec, Target
 from rnnspec.script.body import Body
 from rnnspec.script.code import Code, definitions, fill, identifier, lines, literal, table
+from rnnspec.script.devices import Device
 from rnnspec.script.encodings import Item, examples, horizon, length_column, named
 from rnnspec.script.metrics import Average, Averages
 from rnnspec.script.sources import reads_files, reads_packages
@@ -53,6 +54,8 @@ class Evaluation:
     lines: Code
     mean: Code
     results: Code
+    forward: Code
+    loss: Code
     predictions: Code
     keep: Code
     sampled: Code  # the scores that text is drawn from; empty unless the model writes text
@@ -176,7 +179,7 @@ def _steps(spec: Spec, timed: Item | None) -> Code:
 # ------------------------------------------------------------------ evaluation
 
 
-def evaluation(spec: Spec, body: Body) -> Evaluation:
+def evaluation(spec: Spec, body: Body, device: Device) -> Evaluation:
     """The view of the evaluation."""
     averages = Averages(spec.model)
     metrics = [(metric.name, averages.metric(metric.expr)) for metric in spec.model.metrics]
@@ -192,6 +195,8 @@ def evaluation(spec: Spec, body: Body) -> Evaluation:
         lines=_sum_lines(spec, loss, found),
         mean=_mean([loss, *found]),
         results=table((literal(name), Code(f"float({value})")) for name, value in results),
+        forward=Code(device.forward),
+        loss=Code(device.loss),
         predictions=_empty_predictions(spec, body),
         keep=lines(
             f"results[{literal(name)}][rows{', first:last' if when == 'step' else ''}] = found[{literal(name)}]"

@@ -10,9 +10,10 @@ from rnnspec.diagnostics import Span
 from rnnspec.frontend.typed import Equation, Model, Spec, Start
 from rnnspec.script.body import Body
 from rnnspec.script.code import Code, definitions, fill, identifier, lines, literal, prose, table
+from rnnspec.script.devices import Device
 from rnnspec.script.initialisers import initial_values, initialiser_functions
 from rnnspec.script.names import is_constant
-from rnnspec.script.precision import stored
+from rnnspec.script.precision import math, stored
 from rnnspec.script.sources import imports, reads_packages
 from rnnspec.script.windows import back, learned
 
@@ -30,7 +31,9 @@ class Header:
     version: Code
     file: Code
     digest: Code
+    inside: Code
     imports: Code
+    arrays: Code
     functions: Code
 
 
@@ -46,12 +49,15 @@ class Sizes:
     lr: Code
     seed: Code
     dtype: Code
+    math: Code
 
 
 @dataclass(frozen=True)
 class Parameters:
     """Where parameters are stored, and how they start."""
 
+    zeros: Code
+    fill: Code
     layout: Code
     rows: Code
     names: Code
@@ -62,20 +68,23 @@ class Parameters:
     initial: Code
 
 
-def header(spec: Spec, body: Body, source: Code) -> Header:
+def header(spec: Spec, body: Body, source: Code, device: Device) -> Header:
     """The view of the head; `source` is where the data comes from."""
     reads = ", ".join(item.name for item in spec.model.inputs)
     predicts = ", ".join(item.name for item in spec.model.targets)
     froms = sorted([*FROM_IMPORTS, FIND]) if reads_packages(spec) else FROM_IMPORTS
-    modules = sorted([*IMPORTS, *imports(source)])
+    modules = sorted({*IMPORTS, *imports(source), *device.modules})
+    functions = ", ".join(sorted(map(identifier, body.functions))) if device.name == "cpu" else ""
     return Header(
         title=prose(f"Train {spec.name}: read {reads}, predict {predicts}."),
         equations=lines(_equations(spec.model)),
         version=prose(__version__),
         file=prose(spec.path.name),
         digest=prose(spec.digest[:12]),
+        inside=Code(device.inside.strip()),
         imports=lines([*(f"import {name}" for name in modules), *froms]),
-        functions=Code(f"from numpy import {', '.join(sorted(map(identifier, body.functions)))}" if body.functions else ""),
+        arrays=Code(device.arrays),
+        functions=Code(f"from numpy import {functions}" if functions else ""),
     )
 
 
@@ -110,7 +119,7 @@ def _order(row: tuple[Equation | Start, Span]) -> tuple[int, int]:
     return (call.start, row[1].start) if call else (row[1].start, -1)
 
 
-def sizes(spec: Spec) -> Sizes:
+def sizes(spec: Spec, device: Device) -> Sizes:
     """The view of the constants."""
     train = spec.train
     return Sizes(
@@ -122,7 +131,11 @@ def sizes(spec: Spec) -> Sizes:
         lr=literal(train.optimizer["lr"]),
         seed=literal(train.seed),
         dtype=Code(f"np.{identifier(stored(train))}"),
+        math=fill(MATH, math=math(train)) if device.name == "gpu" else Code(""),
     )
+
+
+MATH = "MATH = {math}  # how matrices of single precision are multiplied: float32, tf32 or bfloat16"
 
 
 def _cuts(spec: Spec) -> Iterator[tuple[str, int | None, str]]:
@@ -132,13 +145,15 @@ def _cuts(spec: Spec) -> Iterator[tuple[str, int | None, str]]:
         yield "BACK", back(spec), "steps in front of a window that its gradient reaches too"
 
 
-def parameters(spec: Spec, body: Body) -> Parameters:
+def parameters(spec: Spec, body: Body, device: Device) -> Parameters:
     """The view of the parameters."""
     infos = spec.model.parameters
     rows = [(literal(identifier(row[0])), literal((identifier(row[1]), *row[2:]))) for row in body.rows]
     fixed = tuple(info.name for info in infos if not info.trainable)
     trained = fill("[name for name in PARAMETERS if name not in {fixed}]", fixed=fixed) if fixed else Code("list(PARAMETERS)")
     return Parameters(
+        zeros=Code(f"{device.zeros}(SIZE, dtype)"),
+        fill=device.stored("view", "params[name]"),
         layout=table((literal(identifier(name)), literal((start, shape))) for name, start, shape in body.layout),
         rows=table(rows) if rows else Code(""),
         names=table((literal(name), literal((identifier(here), spec.model.shape_of(name)))) for name, here in body.parameters),

@@ -11,6 +11,7 @@ from rnnspec.script.averages import average_lines
 from rnnspec.script.body import Body
 from rnnspec.script.clips import clip_lines, shares_limited, skips
 from rnnspec.script.code import Code, fill, lines, literal, prose, table
+from rnnspec.script.devices import Device, Name
 from rnnspec.script.sources import reads_files
 from rnnspec.script.view_data import has_lanes
 from rnnspec.script.view_update import penalties
@@ -27,6 +28,16 @@ class Training:
     batches: Code
     averaged: bool
     weights: Code
+    counts: Code
+    saved_counts: Code
+    restored_counts: Code
+    restored: Code
+    restored_states: Code
+    written: Code
+    copied: Code
+    learn: Code
+    look: Code
+    look_before_saving: Code
     worst: Code
     better: Code
     judge: Code
@@ -66,11 +77,11 @@ class CommandLine:
     length: Code
 
 
-FOLLOW = "update_averages(p, run.w)"
+FOLLOW: dict[Name, str] = {"cpu": "update_averages(p, run.w)", "gpu": "update_averages(p, w, run.report)"}
 BOTH = "\nrun.p.vector[TRAINABLE:] = p.vector[TRAINABLE:]  # the running averages serve both"
 
 
-def training(spec: Spec, body: Body) -> Training:
+def training(spec: Spec, body: Body, device: Device) -> Training:
     """The view of the loop."""
     train, monitor = spec.train, spec.monitor
     parts = dict(spec.data.split)
@@ -80,6 +91,7 @@ def training(spec: Spec, body: Body) -> Training:
     penalised = any(penalties(spec).values())
     plateau = train.schedule is not None and train.schedule.name == "plateau"
     averaged = bool(average_lines(train.optimizer, train.average))
+    counts = counts_of(spec, device)
     return Training(
         valid="valid" in parts,
         test="test" in parts,
@@ -87,6 +99,16 @@ def training(spec: Spec, body: Body) -> Training:
         batches=Code(f'batches("train", self.seed, self.epoch, self.place{", BACK" if back(spec) else ""})'),
         averaged=averaged,
         weights=Code("run.raw" if averaged else "run.p"),
+        counts=Code(counts.start.strip()),
+        saved_counts=Code(counts.saved),
+        restored_counts=Code(counts.restored),
+        restored=device.stored("vector", 'entries[f"optimizer/{name}"]'),
+        restored_states=device.stored("getattr(self.w, name)", 'entries[f"carried/{name}"]'),
+        written=Code(device.written),
+        copied=Code(device.copied),
+        learn=Code(device.learn.strip()),
+        look=Code(device.look.format(run="run")),
+        look_before_saving=Code(device.look.format(run="self")),
         worst=Code("-math.inf" if up else "math.inf"),
         better=Code(f"found[{literal(judge)}] {'>' if up else '<'} run.best_value"),
         judge=literal(judge),
@@ -100,9 +122,9 @@ def training(spec: Spec, body: Body) -> Training:
         rate=Code("float(run.plateau[0]) * learning_rate(step, steps)" if plateau else "learning_rate(step, steps)"),
         clip=bool(clip_lines(train.clip)),
         update=_update(spec),
-        follow=Code(FOLLOW + BOTH * averaged if body.averages else ""),
-        numbers=_numbers(spec),
-        limited=shares_limited(spec.model, body),
+        follow=Code(FOLLOW[device.name] + BOTH * averaged if body.averages else ""),
+        numbers=_numbers(spec, device),
+        limited=shares_limited(spec.model, body, device),
         every=literal(monitor.every) if monitor.every else Code("max(1, steps // 100)"),
         check=_check(spec),
         parameters=literal(sum(math.prod(info.shape) for info in spec.model.parameters)),
@@ -125,7 +147,49 @@ def _update(spec: Spec) -> Code:
     return Code("if not clipped:\n" + indent(lines(calls), "    ")) if skips(train.clip) else lines(calls)
 
 
-def _numbers(spec: Spec) -> Code:
+@dataclass(frozen=True)
+class Counts:
+    """What a run counts: before the first step, in a checkpoint, and back."""
+
+    start: str
+    saved: str
+    restored: str
+
+
+COUNTS: dict[Name, Counts] = {
+    "cpu": Counts(
+        start="self.clipped = 0  # steps whose gradient was too long",
+        saved='entries["run/clipped"] = self.clipped',
+        restored='self.clipped = int(entries["run/clipped"])',
+    ),
+    "gpu": Counts(
+        start="""
+self.rates = cp.zeros(2)  # learning rate and number of a step: what the GPU is told of it,
+self.report = cp.zeros(len(REPORT))  # and what it says of all steps so far
+""",
+        saved='entries["run/report"] = self.report',
+        restored='upload(self.report, entries["run/report"])',
+    ),
+}
+
+
+def counts_of(spec: Spec, device: Device) -> Counts:
+    """What is counted: by a CPU only where gradients may be too long."""
+    return COUNTS[device.name] if device.name == "gpu" or clip_lines(spec.train.clip) else Counts("", "", "")
+
+
+NUMBERS: dict[Name, dict[str, str]] = {
+    "cpu": {**{n: n for n in ("loss", "penalty", "norm", "left", "lr")}, "clipped": "run.clipped / step"},
+    "gpu": {
+        **{n: f'found["{n}"]' for n in ("loss", "penalty", "norm", "left")},
+        "clipped": 'found["clipped"] / run.step',
+        "lr": "float(run.rates[0])",
+    },
+}
+"""The numbers of a step, and the share of all steps that were clipped."""
+
+
+def _numbers(spec: Spec, device: Device) -> Code:
     """What is reported of a step, by name."""
     numbers = {"train/loss": "loss"}
     if any(penalties(spec).values()):
@@ -133,9 +197,9 @@ def _numbers(spec: Spec) -> Code:
     numbers["grad/norm"] = "norm"
     if clip_lines(spec.train.clip):
         share = "grad/skipped" if skips(spec.train.clip) else "grad/clipped"
-        numbers |= {"grad/clipped_norm": "left", share: "run.clipped / step"}
+        numbers |= {"grad/clipped_norm": "left", share: "clipped"}
     numbers["lr"] = "lr"
-    return table((literal(name), value) for name, value in numbers.items())
+    return table((literal(name), Code(NUMBERS[device.name][number])) for name, number in numbers.items())
 
 
 def _keep(spec: Spec) -> Code:

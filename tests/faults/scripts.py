@@ -11,15 +11,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rnnspec.frontend import model
-from rnnspec.frontend.typed import Spec
 from rnnspec.passes.functions import FUNCTIONS
 from rnnspec.passes.lower import Lowering
 from rnnspec.passes.operands import Rule
-from rnnspec.script import expressions, render, view_border
+from rnnspec.script import expressions, render
 from rnnspec.script.calls import CALLS
-from rnnspec.script.code import Code
 from rnnspec.script.draws import DRAWS, Draw
 from rnnspec.script.fast import FastPrinter
+from rnnspec.script.shares import OF_STEPS
 from rnnspec.script.steps import SPECIAL, Steps
 from rnnspec.script.textbook import TextbookPrinter
 from rnnspec.verify.probe import longest_lag
@@ -104,16 +103,6 @@ def sums_without_brackets(right: Any) -> Any:
     return lambda self, binding: self.text if self.binding in sums and binding < expressions.ATOM else right(self, binding)
 
 
-def every_step_alike(right: Any) -> Any:
-    """Steps behind the end of a sequence weigh as much as the others."""
-
-    def wrong(spec: Spec) -> Code:
-        masked = spec.model.masked and spec.model.loss.when == "step"
-        return Code("np.ones_like(w.mask) / w.mask.size") if masked else right(spec)
-
-    return wrong
-
-
 def without_fresh(right: Any) -> Any:
     """A start receives its gradient in every window."""
     return lambda self, value: replace(right(self, value), text=right(self, value).text.replace(" * w.fresh", ""))
@@ -170,7 +159,7 @@ def cost_of_lengths() -> None:
 
 REACH = [reach]
 PIECES = [partial(test_resets.test_pieces_of_a_text_are_those_of_a_loop_in_torch, "windows", 1)]
-SEEN = "w.share[: w.seen] = 0"
+SEEN, MASK = "w.share[: w.seen] = 0", "w.mask / w.mask.sum()"
 WEIGHTS = [partial(test_draws.weights_agree, 1)]
 FORMULA = [partial(test_draws.formula_agrees, 1)]
 NUMBERS = [test_draws.numbers_are_right]
@@ -185,7 +174,11 @@ STEPS = [
     Fault("equal ids count once", row(CALLS, "lookup_sum", ids_once), models(11)),
     Fault("a choice takes the other one", row(CALLS, "select", replaced("where=", "where=~")), models(0)),
     Fault("brackets are left out", attribute(expressions.Text, "within", sums_without_brackets), models(0)),
-    Fault("padding weighs in the loss", attribute(view_border, "_share", every_step_alike), models(0)),
+    Fault(
+        "padding weighs in the loss",
+        row(OF_STEPS, ("cpu", True, False), text(MASK, "np.ones_like(w.mask) / w.mask.size")),
+        models(0),
+    ),
     Fault("carried adjoints are not cleared", attribute(FastPrinter, "_block", lines(not_cleared)), models(0)),
 ]
 WINDOWS = [
@@ -200,7 +193,7 @@ WINDOWS = [
         "overlapping windows go on too late", attribute(FastPrinter, "_carry", carried_from("old.T - new.seen + 1")), windows(5)
     ),
     Fault("textbook windows go on from the end", attribute(TextbookPrinter, "_carry", carried_from("old.T")), windows(5)),
-    Fault("steps that were seen weigh again", attribute(view_border, "SHARE_OF_NEW", text(SEEN, "pass")), REACH),
+    Fault("steps that were seen weigh again", row(OF_STEPS, ("cpu", False, True), text(SEEN, "pass")), REACH),
     Fault("the gradient is cut a step too late", in_script("max(0, new - back)", "max(0, new - back - 1)"), REACH),
     Fault("the gradient is cut a step too early", in_script("max(0, new - back)", "max(0, new - back + 1)"), REACH),
     Fault("windows weigh alike in the cost of truncation", attribute(Truncated, "_windows", alike), [cost_of_lengths]),

@@ -200,6 +200,7 @@ def _set_cublas_workspace(address: int, size: int) -> None:
 runtime = SimpleNamespace(
     CUDARuntimeError=CUDARuntimeError,
     getDeviceCount=lambda: 1,
+    runtimeGetVersion=lambda: 13000,
     deviceSynchronize=lambda: device().synchronise(None, "the host waits"),
     memsetAsync=_memset_async,
     memcpyAsync=_memcpy_async,
@@ -209,6 +210,7 @@ cuda = SimpleNamespace(
     Graph=Graph,
     Stream=Stream,
     device=SimpleNamespace(get_cublas_handle=_cublas_handle),
+    get_current_stream=lambda: SimpleNamespace(ptr=device().stream),
     is_available=lambda: True,
     runtime=runtime,
 )

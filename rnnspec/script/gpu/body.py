@@ -56,7 +56,7 @@ class GpuPrinter:
         arrays, values = self.storage.arrays, self.values
         data = [v for v in values.values() if v.op in DATA and v.id in arrays]
         return Body(
-            functions=(),
+            functions=tuple(n for n in PRODUCTS if any(line.lstrip().startswith(f"{n}(") for line in [*forward, *backward])),
             text="\n\n\n".join(functions),
             parameters=self.layout.parameters,
             layout=self.layout.places,
@@ -66,6 +66,7 @@ class GpuPrinter:
             outputs=tuple((n, self._output(v), values[v].time) for n, v in self.program.roots.outputs),
             averages=tuple((values[p].name, arrays[v].text) for p, v in self.program.roots.averages),
             inputs=tuple((v.name, self._attribute(v)) for v in data if v.op in ("input", "ids", "labels")),
+            limited=tuple((n, self._output(v)) for n, v in self.program.roots.limited),
             reads=frozenset(self._attribute(v) for v in data if v.op != "numbers"),
             carried=tuple(sorted(array.text.removeprefix("w.") for array in states(self.storage))),
         )
@@ -263,7 +264,7 @@ class GpuPrinter:
             "def allocate(T, B, dtype):",
             '    """Arrays with time hold one slice a step, and further ones where a value of another step is read."""',
             "    w = Workspace()",
-            "    w.T, w.B, w.kernels = T, B, kernels(dtype)",
+            "    w.T, w.B, w.kernels = T, B, kernels(KERNELS, dtype)",
             "    w.loss = cp.zeros(1, dtype)",
         ]
         if self.spec.model.masked:
@@ -312,6 +313,9 @@ class GpuPrinter:
             return f"{text}.reshape({lead}{', '.join(map(str, value.shape))})"
         return text
 
+
+PRODUCTS = ("batched_matmul", "gram", "matmul")
+"""Functions of the frame that compute products."""
 
 FORWARD = "The loss into w.loss; p holds the parameters, w the inputs and all storage.  Nothing waits for the device."
 BACKWARD = "Gradients of the loss into g; forward must have run."

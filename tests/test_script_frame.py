@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import get_args, get_type_hints
+from typing import get_args, get_origin, get_type_hints
 
 import jinja2
 import numpy as np
@@ -25,6 +25,7 @@ from rnnspec.conventions import TOKEN
 from rnnspec.frontend.typed import Equation, Monitor, Parameter, Read, Spec
 from rnnspec.script import gate, render
 from rnnspec.script.code import Code, fill, literal, pattern, prose
+from rnnspec.script.devices import DEVICES
 from rnnspec.script.templates import environment
 from rnnspec.script.view import View
 from tests.hand_written import (
@@ -43,7 +44,8 @@ from tests.hand_written import (
 )
 from tests.nodes import call
 
-TEMPLATES = sorted((Path(__file__).parent.parent / "templates").rglob("*.j2"))
+FOLDER = Path(__file__).parent.parent / "templates"
+TEMPLATES = sorted(FOLDER.rglob("*.j2"))
 
 
 @pytest.fixture(autouse=True)
@@ -85,23 +87,30 @@ def test_template_is_python_before_it_is_rendered(path: Path) -> None:
 
 
 def test_templates_and_views_name_the_same_fields() -> None:
-    used = {use for path in TEMPLATES if path.parent.name in ("templates", "gpu") for use in uses(path.read_text())}
-    assert used == set(offered(View, ""))
+    used = {device: used_on(device) for device in DEVICES}
+    made = {device: set(offered(View, "", device)) for device in DEVICES}
+    assert all(used[device] <= made[device] for device in DEVICES)
+    assert set().union(*used.values()) == set().union(*made.values())
 
 
-def offered(kind: type, prefix: str) -> Iterator[str]:
-    """The fields of a view as a template writes them; of a tuple, those of its elements."""
+def used_on(device: str) -> set[str]:
+    """The fields that the templates of a device name: its own, and those that it has none of its own for."""
+    found = {path.name: path for folder in (FOLDER, FOLDER / device) for path in TEMPLATES if path.parent == folder}
+    return {use for path in found.values() for use in uses(path.read_text())}
+
+
+def offered(kind: type, prefix: str, device: str) -> Iterator[str]:
+    """The fields of a view as a template writes them: of a tuple, those of its elements, of a choice, those of the device."""
     hints = get_type_hints(kind)
     for field in fields(kind):
         inner, name = hints[field.name], f"{prefix}{field.name}"
-        element = next((a for a in get_args(inner) if is_dataclass(a)), None)
-        if element is not None:
+        kinds = [one for one in (inner, *get_args(inner)) if is_dataclass(one) and isinstance(one, type)]
+        if len(kinds) > 1:
+            kinds = [one for one in kinds if (".gpu." in one.__module__) == (device == "gpu")]
+        if not kinds or get_origin(inner) is tuple:
             yield name
-        if is_dataclass(element or inner):
-            assert isinstance(element or inner, type)
-            yield from offered(element or inner, f"{name}.")
-        else:
-            yield name
+        for one in kinds:
+            yield from offered(one, f"{name}.", device)
 
 
 def uses(text: str) -> Iterator[str]:

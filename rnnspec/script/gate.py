@@ -9,8 +9,6 @@ import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rnnspec.script.devices import Name
-
 IMPORTS = frozenset(
     {"argparse", "csv", "gzip", "hashlib", "json", "math", "numpy", "os", "re", "signal", "sys", "tempfile", "time"}
 )
@@ -66,7 +64,7 @@ class Allowed:
     members: Mapping[str, set[str]]
 
 
-ALLOWED: dict[Name, Allowed] = {
+ALLOWED: dict[str, Allowed] = {
     "cpu": Allowed(IMPORTS, MEMBERS),
     "gpu": Allowed(IMPORTS | {"ctypes", "cupy"}, {**MEMBERS, **GPU_MEMBERS}),
 }
@@ -76,7 +74,7 @@ class NotAllowed(Exception):
     """A script contains something that no training script needs."""
 
 
-def check(text: str, device: Name = "cpu") -> None:
+def check(text: str, device: str = "cpu") -> None:
     """Raise NotAllowed, or SyntaxError, unless the text is a script that may be written for a device."""
     allowed = ALLOWED[device]
     nodes = list(ast.walk(ast.parse(text)))

@@ -10,12 +10,12 @@ import re
 from rnnspec.frontend.typed import Spec
 from rnnspec.script import gate
 from rnnspec.script.body import Body
-from rnnspec.script.devices import DEVICES, Name
+from rnnspec.script.devices import DEVICES
 from rnnspec.script.templates import BREAK, NOTHING, environment
 from rnnspec.script.view import view
 
 
-def render(spec: Spec, body: Body, device: Name = "cpu") -> str:
+def render(spec: Spec, body: Body, device: str = "cpu") -> str:
     """The text of the training script for a device; the same bytes for the same spec."""
     seen = view(spec, body, DEVICES[device])
     template = environment(device).get_template("script.py.j2")

@@ -11,7 +11,6 @@ from functools import cache
 import jinja2
 
 from rnnspec.script.code import Code
-from rnnspec.script.devices import Name
 from rnnspec.script.frame import FOLDERS
 
 BREAK, NOTHING = "\x1e", "\x1f"
@@ -19,7 +18,7 @@ BREAK, NOTHING = "\x1e", "\x1f"
 
 
 @cache
-def environment(device: Name = "cpu") -> jinja2.Environment:
+def environment(device: str = "cpu") -> jinja2.Environment:
     """The environment of all templates of a device, which are compiled once."""
     own = [folder / device for folder in FOLDERS]
     return jinja2.Environment(

@@ -68,7 +68,7 @@ def border(spec: Spec, body: Body, device: Device) -> Border:
     drawing = draws.places(spec.model)
     read = [place for place in drawing if draws.attribute(place) in body.reads]
     truncated = spec.train.truncation is not None
-    training_use = '"evaluation" if step is None else "training"'
+    use = '"evaluation" if step is None else "training"'
     weights = statistics.set_weights(spec, body, device)
     counts = statistics.set_counts(spec, body, device)
     loss, loss_with_gradients = _losses(spec, device)
@@ -84,7 +84,7 @@ def border(spec: Spec, body: Body, device: Device) -> Border:
         about_step=prose(" ".join([STEP] * bool(read) + [AVERAGES] * bool(body.averages)) or NO_STEP),
         about_state=prose(ABOUT_STATE if carries(spec) else NO_STATE),
         batch_and_time=batch_and_time(spec),
-        workspace=Code(f"workspace(T, B, dtype, {training_use})" if truncated else "workspace(T, B, dtype)"),
+        workspace=Code(f"workspace(T, B, dtype, {use})" if truncated or device.name == "gpu" else "workspace(T, B, dtype)"),
         draw=Code("set_drawn(w, None if step is None else draws(step, T, B, seed))" if read else ""),
         drawing=draws.drawing_functions(drawing),
         drawn=draws.drawn(drawing),

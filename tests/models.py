@@ -54,6 +54,10 @@ Not those with batch norm: the norm of an input that is the same for all sequenc
 """
 
 
+LOOK_BACK = ("qrnn", "rwkv")
+"""Cells that read their input at the step before, so it must change with time."""
+
+
 @dataclass(frozen=True)
 class Known:
     """A variable that later equations may read; `sign` is the sign of the lags at which it may be read."""
@@ -137,6 +141,7 @@ class Builder:
         cell, units = self.random.choice(["lstm", "gru", *CELLS]), self.random.choice(self.sizes)
         size, depth = self.random.choice(self.sizes), self.random.choice([0, 0, 1])
         vector = self._expressions(self._readable("step")).vector(size, depth)
+        cell = "lstm" if cell in LOOK_BACK and vector.when != "step" else cell
         reverse = self.random.random() < 0.4
         line = CellCall(self._name(), cell, vector, units, reverse)
         self.lines.append(line)
@@ -326,7 +331,10 @@ class Builder:
             found.append(replace(self.parameters[name], l1=0.01 * l1, l2=0.02 * l2, trainable=not fixed))
         if not any(info.trainable for info in found):  # a spec with nothing to train is refused
             found = [replace(info, trainable=True) for info in found]
-        return tuple(found)
+        share = self.random.choice([0, 0, 0, 0.2, 1])  # of the matrices with weight-drop
+        return tuple(
+            replace(info, weight_drop=0.25) if len(info.shape) == 2 and self.random.random() < share else info for info in found
+        )
 
 
 def _tree(line: Equation | CellCall) -> Expr:

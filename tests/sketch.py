@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnspec.frontend.bounds import with_bounds
 from rnnspec.frontend.functions import FUNCTIONS
 from rnnspec.frontend.typed import (
     Call,
@@ -77,7 +78,8 @@ class Sketch:
         equations = tuple(line for line in self.lines if isinstance(line, Equation))
         if len(equations) < len(self.lines):
             return None
-        return Model(self.inputs, (self.target,), self.parameters, equations, self.starts, self.loss, masked=self.masked)
+        made = Model(self.inputs, (self.target,), self.parameters, equations, self.starts, self.loss, masked=self.masked)
+        return with_bounds(made)
 
     def write(self, folder: Path) -> Path:
         """Write the file and its data into a folder; returns the path of the file."""
@@ -163,7 +165,8 @@ def _target(item: Target) -> str:
 
 def _attributes(info: ParameterInfo) -> str:
     listed = [f"shape: [{', '.join(map(str, info.shape))}]", "init: normal(std=0.1)"]
-    listed += [f"{name}: {value}" for name, value in (("l1", info.l1), ("l2", info.l2)) if value]
+    attributes = (("l1", info.l1), ("l2", info.l2), ("weight_drop", info.weight_drop))
+    listed += [f"{name}: {value}" for name, value in attributes if value]
     listed += ["trainable: false"] * (not info.trainable)
     return "{" + ", ".join(listed) + "}"
 
@@ -174,4 +177,5 @@ def _values(item: Input | Target) -> np.ndarray:
         return np.ones((SEQUENCES, item.longest), int)
     if item.encoding in ("ids", "classes"):
         return np.resize(np.arange(item.shape[0]), leading)
-    return np.linspace(-1, 1, int(np.prod((*leading, *item.shape)))).reshape(*leading, *item.shape)
+    low = 0 if isinstance(item, Target) else -1  # some losses compare with chances only
+    return np.linspace(low, 1, int(np.prod((*leading, *item.shape)))).reshape(*leading, *item.shape)

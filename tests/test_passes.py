@@ -203,8 +203,30 @@ def test_layer_norms_are_one_with_a_group_for_each() -> None:
     """)
 
 
+def dropped(name: str, place: int) -> Expr:
+    """U h, the elements of U with weight-drop."""
+    return at(call("dropout", p(f"U_{name}", H, H), rate=0.5, place=place, shared=None), later(h, -1))
+
+
+def test_matrices_with_weight_drop_are_one_product_with_their_random_numbers_side_by_side() -> None:
+    assert stacked({"h": mul(sigmoid(dropped("i", 0)), sigmoid(dropped("z", 1)))}) == lines("""
+        dropout_0      [4, 4] fixed = drawn() {0}
+        h_last         [4] step = shift(h) {1}
+        U_iz           [8, 4] fixed = stacked(U_i, U_z)
+        dropout_1      [4, 4] fixed = drawn() {1}
+        dropout_01     [8, 4] fixed = concat(dropout_0, dropout_1)
+        U_iz_dropped   [8, 4] fixed = mul(U_iz, dropout_01)
+        U_iz_dropped_h_last [8] step = matmul(U_iz_dropped, h_last)
+        h_curves       [8] step = squash(U_iz_dropped_h_last) {(('sigmoid', 8),)}
+        h_curve        [4] step = rows(h_curves) {(0, 4)}
+        h_curve.2      [4] step = rows(h_curves) {(4, 8)}
+        h              [4] step = mul(h_curve, h_curve.2)
+    """)
+
+
 W, V, U = p("W", H, X), p("V", H, X), p("U", H, H)
 NOT_STACKED = {
+    "with weight-drop and without": {"h": mul(dropped("i", 0), at(U, later(h, -1)))},
     "a parameter with two readers keeps its own storage": {"h": mul(add(at(W, x), at(V, x)), mul(2, at(V, later(x, -1))))},
     "a product that needs the other one": {"h": mul(at(U, tanh(at(W, x))), at(p("R", H, H), at(W, x)))},
     "different vectors": {"h": mul(at(W, x), at(V, later(x, -1)))},

@@ -126,6 +126,10 @@ def once_found() -> dict[str, Sketch]:
             starts=(Start("h", 1, p("h_start", Y)),),
             masked=True,
         ),
+        "random_numbers_that_nobody_reads": sketch(
+            {"m": call("concat", at(w, x), call("dropout", at(p("V", Y, X), x), rate=0.25, place=0, shared=None))}
+            | {"y": call("chunk", step("m", 2 * Y), part=1, parts=2)}
+        ),
         "third_step_behind_the_end": sketch(
             {"y": tanh(add(at(w, x), at(p("U", Y, Y), step("y", Y, -3))))},
             starts=(Start("y", 3, p("h_start", Y)),),

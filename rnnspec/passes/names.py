@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LONGEST = 16
+LONGEST = 24
 
 
 def common_name(names: list[str]) -> str:

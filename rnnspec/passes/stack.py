@@ -43,11 +43,20 @@ def stack(program: Program) -> Program:
 def seeds(program: Program) -> list[list[int]]:
     """Groups of products that share their vector, each in the order its rows should have."""
     order = growth_order(program)
-    by_vector: dict[int, list[int]] = {}
+    groups: dict[tuple[int, int], list[int]] = {}
     for value in program.values.values():
-        if value.op == "matmul" and len(value.shape) == 1 and own_storage(program.values, value.args[0]):
-            by_vector.setdefault(value.args[1], []).append(value.id)
-    return [sorted(group, key=lambda i: order[i]) for group in by_vector.values() if len(group) > 1]
+        factors = factors_of(program.values, value.args[0]) if value.op == "matmul" and len(value.shape) == 1 else []
+        if factors and own_storage(program.values, factors[0]):
+            groups.setdefault((value.args[1], len(factors)), []).append(value.id)
+    return [sorted(group, key=lambda i: order[i]) for group in groups.values() if len(group) > 1]
+
+
+def factors_of(values: Values, matrix: int) -> list[int]:
+    """The parameter that a matrix is, or a parameter and its random numbers (weight-drop) whose product nobody else reads."""
+    args = values[matrix].args
+    if values[matrix].op != "mul" or [values[a].op for a in args] != ["param", "drawn"]:
+        return [matrix]
+    return list(args) if sum(matrix in v.args for v in values.values()) == 1 else []
 
 
 def growth_order(program: Program) -> dict[int, tuple[int, ...]]:
@@ -136,7 +145,7 @@ def pack(values: Values, members: list[int], roots: tuple[int, ...]) -> Values |
 
 def _packed_args(made: Values, ops: list[Value]) -> list[int | None]:
     if ops[0].op == "matmul":
-        return [stacked(made, [v.args[0] for v in ops]), ops[0].args[1]]
+        return [stacked_matrix(made, [v.args[0] for v in ops]), ops[0].args[1]]
     orderly = ops[0].op in ("add", "mul")
     columns = zip(*(sorted(v.args, key=lambda a: rank(made[a])) if orderly else v.args for v in ops), strict=True)
     if ops[0].op in GROUPED and len({made[v.args[0]].shape for v in ops}) > 1:
@@ -198,6 +207,16 @@ def line_up(made: Values, items: list[int], like: list[Value]) -> int | None:
         attr = (groups * len(parts), (shape[0] * len(parts), *shape[1:]))
         return None if whole is None else add(made, "spread", [whole], attr, parts)
     return None
+
+
+def stacked_matrix(made: Values, items: list[int]) -> int | None:
+    """The matrices of some products as one: parameters, or products of parameters and their random numbers."""
+    columns = list(zip(*(factors_of(made, i) for i in items), strict=True))
+    whole = stacked(made, list(columns[0]))
+    if len(columns) == 1 or whole is None:
+        return whole
+    drawn = add(made, "concat", list(columns[1]), None, [made[i] for i in columns[1]])
+    return add(made, "mul", [whole, drawn], None, [made[i] for i in items])
 
 
 def stacked(made: Values, items: list[int]) -> int | None:

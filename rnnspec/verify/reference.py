@@ -237,7 +237,7 @@ class Run:
         """A function of its values and of what was drawn for its place."""
         mean, applied = DRAWN[node.function]
         values = _aligned([self.value(arg, step) for arg in node.args])
-        if self.drawn is None:
+        if not self.drawn:  # a script also draws nothing where nothing of it would be read
             return applied(mean(node), *values)
         numbers = self.drawn[int(str(node.option("place")))]
         shared = numbers.shape[1] == 1 or node.when != "step"

@@ -18,7 +18,7 @@ from rnnspec.passes.place import Placer
 from rnnspec.passes.schedule import Scheduler
 from tests import test_held, test_place, test_starts
 from tests.faults.planting import Fault, attribute, instead, models
-from tests.faults.sketches import crossed, lagged, remembered, turned
+from tests.faults.sketches import crossed, dropped, lagged, remembered, turned
 
 Pass = Callable[[Program], Program]
 BROKEN = (AssertionError, ValueError, RuntimeWarning)
@@ -53,6 +53,19 @@ def gaps_ignored(right: Any) -> Any:
 def in_other_order(right: Any) -> Any:
     """The members of a stack from the last to the first."""
     return lambda made, items: right(made, items[::-1])
+
+
+def drawn_in_other_order(right: Any) -> Any:
+    """The random numbers of a stack from the last matrix to the first."""
+
+    def wrong(made: stack.Values, items: list[int]) -> int | None:
+        whole = right(made, items)
+        for item in made[whole].args if whole is not None else ():
+            if made[item].op == "concat":
+                made[item] = replace(made[item], args=made[item].args[::-1])
+        return whole  # type: ignore[no-any-return]
+
+    return wrong
 
 
 def backwards(right: Any) -> Any:
@@ -193,6 +206,7 @@ FAULTS = [
     Fault("rows with gaps are neighbours", attribute(stack, "line_up", gaps_ignored), [crossed()], BROKEN),
     Fault("every parameter is stacked", attribute(stack, "own_storage", instead(lambda *_: True)), models(15), BROKEN),
     Fault("stacks in another order", attribute(stack, "stacked", in_other_order), models(1)),
+    Fault("random numbers of a stack in another order", attribute(stack, "stacked_matrix", drawn_in_other_order), [dropped()]),
     Fault("the kinds of a stack in another order", attribute(stack, "merge_kinds", backwards), models(8)),
     Fault("operands of weight gradients swapped", attribute(compiler, "weight_gradients", swapped), models(0), BROKEN),
     Fault("a joined bias has a wrong gradient", attribute(compiler, "join", first_column), models(0)),

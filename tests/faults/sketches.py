@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rnnspec.frontend.typed import Last
 from tests.faults.planting import Check, SketchCheck, SketchWindows
 from tests.nodes import add, at, call, mul, sigmoid, tanh
@@ -24,6 +26,14 @@ def overlapping() -> Check:
     products = {name: at(p(f"W_{name}", H, X), x) for name in "abc"}
     kinds = add(sigmoid(a), sigmoid(b), call("square", b), call("square", c))
     return SketchCheck(sketch({**products, "h": kinds, "y": out}))
+
+
+def dropped() -> Check:
+    """Two gates whose matrices have weight-drop."""
+    gates = [sigmoid(add(at(p(f"W_{k}", H, X), x), at(p(f"U_{k}", H, H), step("h", H, 1)))) for k in (1, 2)]
+    made = sketch({"h": mul(*gates), "y": out})
+    parameters = tuple(replace(info, weight_drop=0.25 * info.name.startswith("U")) for info in made.parameters)
+    return SketchCheck(replace(made, parameters=parameters))
 
 
 def lagged() -> Check:

@@ -15,6 +15,7 @@ from rnnspec.commands.exit_codes import FAILED, INTERRUPTED, NOT_PROVEN, OK
 
 if TYPE_CHECKING:
     from rnnspec.compiler import Compiled
+    from rnnspec.script.devices import Name
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -77,6 +78,17 @@ def takes_level(command: Command) -> Command:
         default="1",
         callback=lambda context, parameter, text: int(text),
         help="0: the textbook, a line for each equation; 1: the fast script (default).",
+    )
+    return option(command)
+
+
+def takes_device(command: Command) -> Command:
+    """The option --device."""
+    option = click.option(
+        "--device",
+        type=click.Choice(["cpu", "gpu"]),
+        default="cpu",
+        help="What the script runs on: cpu (default) needs NumPy, gpu CuPy and an NVIDIA GPU.",
     )
     return option(command)
 
@@ -162,16 +174,18 @@ def show_findings(diagnostics: Sequence[Any]) -> None:
 @takes_spec
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write the script (`-`: stdout).")
 @takes_level
-@click.option("--device", type=click.Choice(["cpu"]), default="cpu", help="What the script should run on.")
-def compile_command(spec: Path, overrides: tuple[str, ...], output: Path | None, level: int, device: str) -> int:
-    """Write the training script of a spec: one Python file that needs NumPy and nothing else.
+@takes_device
+def compile_command(spec: Path, overrides: tuple[str, ...], output: Path | None, level: int, device: Name) -> int:
+    """Write the training script of a spec: one Python file that needs NumPy, or for a GPU CuPy, and nothing else.
 
     \b
     Examples:
       rnnspec compile model.rnn -o train.py
       rnnspec compile model.rnn -O0 -o textbook.py
+      rnnspec compile model.rnn --device gpu -o train_gpu.py
       python train.py train --out results
     """
+    refuse_textbook(level, device)
     compiled = compile_and_warn(spec, overrides, level, device)
     if output is None or str(output) == "-":
         click.echo(compiled.source, nl=False)
@@ -181,13 +195,19 @@ def compile_command(spec: Path, overrides: tuple[str, ...], output: Path | None,
     return OK
 
 
-def compile_and_warn(spec: Path, overrides: Sequence[str], level: int = 1, device: str = "cpu") -> Compiled:
+def compile_and_warn(spec: Path, overrides: Sequence[str], level: int = 1, device: Name = "cpu") -> Compiled:
     """Compile a spec and print its warnings."""
     from rnnspec.compiler import compile_spec
 
     compiled = compile_spec(spec, device=device, level=level, overrides=overrides)
     show_findings(compiled.diagnostics)
     return compiled
+
+
+def refuse_textbook(level: int, device: Name) -> None:
+    """A usage error for the textbook on a GPU."""
+    if device == "gpu" and level == 0:
+        raise click.UsageError("the textbook, -O0, is for the CPU: leave out `-O0`, or `--device gpu`")
 
 
 REFERENCES = ("complex-step", "torch")
@@ -207,8 +227,11 @@ def references(context: click.Context, parameter: click.Parameter, text: str) ->
 @click.option("--against", default="complex-step", callback=references, help="complex-step, torch, or both: a,b.")
 @click.option("--padding", is_flag=True, help="Also check that more padding changes nothing.")
 @takes_level
+@takes_device
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="json: the certificate.")
-def verify(spec: Path, overrides: tuple[str, ...], against: tuple[str, ...], padding: bool, level: int, form: str) -> int:
+def verify(
+    spec: Path, overrides: tuple[str, ...], against: tuple[str, ...], padding: bool, level: int, device: Name, form: str
+) -> int:
     """Check the gradient of the script against independent references.
 
     The references are built from the equations, not from the script. A script whose gradient differs exits with 3.
@@ -218,12 +241,17 @@ def verify(spec: Path, overrides: tuple[str, ...], against: tuple[str, ...], pad
       rnnspec verify model.rnn
       rnnspec verify model.rnn --against complex-step,torch
       rnnspec verify model.rnn --padding
+      rnnspec verify model.rnn --device gpu
     """
     from rnnspec.commands import report
+    from rnnspec.run import gpu
 
+    refuse_textbook(level, device)
     if "torch" in against:
         require_torch()
-    compiled = compile_and_warn(spec, overrides, level)
+    if device == "gpu":
+        gpu.require()
+    compiled = compile_and_warn(spec, overrides, level, device)
     if padding and not compiled.spec.model.masked:
         raise click.UsageError("all sequences of this spec are equally long: `--padding` has nothing to check")
     certificate = compiled.verify(against, padding=padding)
@@ -244,7 +272,8 @@ def require_torch() -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder; it must be new or empty.")
 @click.option("--seed", type=click.IntRange(0), help="Start of all randomness (default: `train.seed` of the spec).")
 @click.option("--no-verify", is_flag=True, help="Do not check the gradient before training.")
-def run(spec: Path, overrides: tuple[str, ...], out: Path | None, seed: int | None, no_verify: bool) -> int:
+@takes_device
+def run(spec: Path, overrides: tuple[str, ...], out: Path | None, seed: int | None, no_verify: bool, device: Name) -> int:
     """Compile a spec, check its gradient, train it, and keep everything in a run folder.
 
     Ctrl-C saves and stops; a second Ctrl-C stops at once.
@@ -254,18 +283,22 @@ def run(spec: Path, overrides: tuple[str, ...], out: Path | None, seed: int | No
       rnnspec run model.rnn
       rnnspec run model.rnn train.optimizer.lr=3e-3 dims.H=256
       rnnspec run model.rnn --out runs/wide --seed 7
+      rnnspec run model.rnn --device gpu
     """
     from rnnspec.commands import launch
+    from rnnspec.run import gpu
 
-    compiled = compile_and_warn(spec, overrides)
-    return launch.launch(compiled, spec, overrides, out, seed, check_gradient=not no_verify)
+    chosen = gpu.require() if device == "gpu" else None
+    compiled = compile_and_warn(spec, overrides, device=device)
+    return launch.launch(compiled, spec, overrides, out, seed, check_gradient=not no_verify, gpu=chosen)
 
 
 @commands.command("show")
 @takes_spec
 @click.option("--stage", required=True, metavar="STAGE", help="Which stage of the compiler, or after which of its passes.")
 @takes_level
-def show_command(spec: Path, overrides: tuple[str, ...], stage: str, level: int) -> int:
+@takes_device
+def show_command(spec: Path, overrides: tuple[str, ...], stage: str, level: int, device: Name) -> int:
     """Print what a stage of the compiler makes of a spec.
 
     \b
@@ -284,10 +317,12 @@ def show_command(spec: Path, overrides: tuple[str, ...], stage: str, level: int)
       rnnspec show model.rnn --stage "weight gradients"
       rnnspec show model.rnn --stage optimised
       rnnspec show model.rnn --stage script -O0
+      rnnspec show model.rnn --stage script --device gpu
     """
     from rnnspec.commands import show
 
-    click.echo(show.stage(spec, overrides, stage, level).rstrip("\n"))
+    refuse_textbook(level, device)
+    click.echo(show.stage(spec, overrides, stage, level, device).rstrip("\n"))
     return OK
 
 

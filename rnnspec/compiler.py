@@ -40,7 +40,9 @@ from rnnspec.passes.spell_out import spell_out
 from rnnspec.passes.stack import stack
 from rnnspec.passes.starts import starts
 from rnnspec.passes.weight_gradients import weight_gradients
+from rnnspec.script.devices import DEVICES, Name
 from rnnspec.script.fast import fast
+from rnnspec.script.gpu.body import gpu_body
 from rnnspec.script.precision import TENSOR_CORES
 from rnnspec.script.render import render
 from rnnspec.script.textbook import textbook
@@ -54,7 +56,7 @@ __all__ = ["Compiled", "SpecError", "compile_spec", "passes", "programs", "scrip
 Pass = Callable[[Program], Program]
 
 
-def passes(level: int, batch: int, device: str = "cpu") -> list[tuple[str, Pass]]:
+def passes(level: int, batch: int, device: Name = "cpu") -> list[tuple[str, Pass]]:
     """The passes of an optimisation level, in order; `batch` is the batch size that costs are weighed for."""
     if device == "gpu":
         return [
@@ -108,6 +110,7 @@ class Compiled:
     program: Program
     diagnostics: tuple[Diagnostic, ...]  # warnings
     level: int
+    device: Name = "cpu"
 
     def load(self, data: Path | None = None) -> ModuleType:
         """The script as a module, without writing a file; importing it has no side effects.
@@ -130,13 +133,13 @@ class Compiled:
         from rnnspec.verify.certificate import verify
 
         unlimited = self._unlimited() if self.spec.model.state_clips and "complex-step" in against else None
-        return verify(self.load(), self.spec, against, quick=quick, padding=padding, unlimited=unlimited)
+        return verify(self.load(), self.spec, against, quick=quick, padding=padding, unlimited=unlimited, device=self.device)
 
     def _unlimited(self) -> ModuleType:
         """The script of the same spec without clips of states: what is left of their backward signal is no derivative."""
         spec = replace(self.spec, model=replace(self.spec.model, state_clips=()))
-        program = last(programs(spec, self.level))
-        return replace(self, source=script(spec, program, self.level), spec=spec, program=program).load()
+        program = last(programs(spec, self.level, self.device))
+        return replace(self, source=script(spec, program, self.level, self.device), spec=spec, program=program).load()
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -145,24 +148,27 @@ class Compiled:
         return tuple(dict.fromkeys(span.source for span in spans if span is not None))
 
 
-def compile_spec(spec: str | bytes | Path, device: str = "cpu", level: int = 1, overrides: Sequence[str] = ()) -> Compiled:
+def compile_spec(spec: str | bytes | Path, device: Name = "cpu", level: int = 1, overrides: Sequence[str] = ()) -> Compiled:
     """Compile a spec, given as a path or as its text; SpecError says what is wrong with it.
 
-    `level` 0 gives the textbook, 1 the fast script; `overrides` are settings such as `train.batch=64`.
+    `device` is what the script runs on, `cpu` or `gpu`; compiling needs neither CuPy nor a GPU.  `level` 0 gives the textbook,
+    which is for the CPU, 1 the fast script; `overrides` are settings such as `train.batch=64`.
     """
-    if device != "cpu":
-        raise ValueError(f"there is no device `{device}`; the only one is `cpu`")
+    if device not in DEVICES:
+        raise ValueError(f"there is no device `{device}`; choose {' or '.join(DEVICES)}")
     if level not in (0, 1):
         raise ValueError(f"there is no optimisation level {level}; choose 0 or 1")
+    if (device, level) == ("gpu", 0):
+        raise ValueError("the textbook, level 0, is for the CPU; choose level 1")
     checked, diagnostics = check(spec, overrides)
     if checked is None:
         raise SpecError(diagnostics)
     refuse_tensor_cores(checked.train, device)
-    program = last(programs(checked, level))
-    return Compiled(script(checked, program, level), checked, program, tuple(diagnostics), level)
+    program = last(programs(checked, level, device))
+    return Compiled(script(checked, program, level, device), checked, program, tuple(diagnostics), level, device)
 
 
-def refuse_tensor_cores(train: Train, device: str) -> None:
+def refuse_tensor_cores(train: Train, device: Name) -> None:
     """Raise SpecError, at the setting, if the spec asks for tensor cores on a device that has none."""
     if device == "cpu" and train.dtype.name in TENSOR_CORES:
         assert train.dtype.span is not None  # float32 is what is not written
@@ -171,19 +177,21 @@ def refuse_tensor_cores(train: Train, device: str) -> None:
         raise SpecError([problem("E0606", message, train.dtype.span, help=help)])
 
 
-def programs(spec: Spec, level: int) -> Iterator[tuple[str, Program]]:
+def programs(spec: Spec, level: int, device: Name = "cpu") -> Iterator[tuple[str, Program]]:
     """The program of a spec after lowering and after each pass, with the name of the step."""
     program = lower(spec.model, spec.name)
     yield "lower", program
-    for name, run in passes(level, spec.train.batch):
+    for name, run in passes(level, spec.train.batch, device):
         program = run(program)
         yield name, program
 
 
-def script(spec: Spec, program: Program, level: int) -> str:
+def script(spec: Spec, program: Program, level: int, device: Name = "cpu") -> str:
     """The text of the training script."""
+    if device == "gpu":
+        return render(spec, gpu_body(program, spec), device)
     body = textbook(program, spec) if level == 0 else fast(program, spec, place(program, carries(spec)))
-    return render(spec, body)
+    return render(spec, body, device)
 
 
 def last(steps: Iterable[tuple[str, Program]]) -> Program:

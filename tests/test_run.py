@@ -14,6 +14,7 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ import pytest
 from rnnspec.diagnostics import Source, render
 from rnnspec.run import failures, folder, manifest
 from rnnspec.run.events import Event, parse
-from rnnspec.run.execute import execute
+from rnnspec.run.execute import execute, isolation
 from rnnspec.run.progress import Board, Plain, choose, line, measures, short
 from rnnspec.run.summary import failure, summary
 from rnnspec.run.train import Job, Outcome, train
@@ -149,6 +150,7 @@ def test_a_run_fills_its_folder(tmp_path: Path, capfd: pytest.CaptureFixture[str
     assert facts["spec_sha256"] == "d1935t"
     assert facts["exit_code"] == 0
     assert facts["last_reported_step"] == 4
+    assert facts["device"] == {"name": "cpu"}
     assert facts["started"] <= facts["ended"]
     names = {path.name for path in outcome.folder.iterdir()}
     assert names == {"spec.rnn", "train.py", "metrics.jsonl", "manifest.json"}
@@ -256,6 +258,19 @@ def test_the_process_is_isolated(tmp_path: Path) -> None:
     assert execute(tmp_path, script, [], tmp_path, lambda event: None) == 0
 
 
+def test_a_package_in_a_folder_of_the_user_can_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CuPy may be installed for one user only: then the process of a script for a GPU must see that user's folders."""
+    (tmp_path / "cupy.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert isolation(["numpy"]) == ["-I"] and isolation(["numpy", "cupy"]) == []
+    facts = {"name": "gpu", "gpu": "a GPU"}
+    outcome = train(replace(job("import cupy\n" + GOOD), device=facts), folder.create("model", tmp_path / "run"))
+    assert outcome.code == 0
+    assert json.loads((outcome.folder / "manifest.json").read_text())["device"] == facts
+    assert train(job("import cupy\n" + GOOD), folder.create("model", tmp_path / "other")).code == 1
+
+
 # ------------------------------------------------------------------ progress
 
 
@@ -327,7 +342,7 @@ def test_the_bar_shows_losses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_manifest_knows_the_versions() -> None:
-    facts = manifest.opening("model.rnn", "0" * 64, 0, ["rnnspec"])
+    facts = manifest.opening("model.rnn", "0" * 64, 0, ["rnnspec"], {"name": "cpu"})
     assert textwrap.dedent(str(facts["versions"]))
     assert isinstance(facts["versions"], dict)
     assert facts["versions"]["numpy"][0].isdigit()

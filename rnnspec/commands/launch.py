@@ -15,17 +15,24 @@ from rnnspec.commands.resolved import resolve
 from rnnspec.compiler import Compiled
 from rnnspec.frontend.typed import Spec
 from rnnspec.run import folder, summary
-from rnnspec.run.train import Job, train
+from rnnspec.run.gpu import Device, facts
+from rnnspec.run.train import CPU, Job, train
 
 if TYPE_CHECKING:
     from rnnspec.verify.certificate import Certificate
 
 
 def launch(
-    compiled: Compiled, spec: Path, overrides: Sequence[str], out: Path | None, seed: int | None, check_gradient: bool
+    compiled: Compiled,
+    spec: Path,
+    overrides: Sequence[str],
+    out: Path | None,
+    seed: int | None,
+    check_gradient: bool,
+    gpu: Device | None = None,
 ) -> int:
-    """Run what was compiled from `spec` and `overrides`; returns the exit code."""
-    click.echo(opening(compiled.spec))
+    """Run what was compiled from `spec` and `overrides`, on a GPU if one is given; returns the exit code."""
+    click.echo(opening(compiled.spec, gpu))
     certificate = compiled.verify(quick=True) if check_gradient else None
     click.echo(summary.field("gradient", report.verdict(certificate)))
     if certificate is not None and not certificate.passed:
@@ -35,20 +42,28 @@ def launch(
     try:
         path = folder.create(compiled.spec.name, out)
         with folder.locked(path):
-            return trained(job(compiled, spec, overrides, seed, certificate), path)
+            return trained(job(compiled, spec, overrides, seed, certificate, gpu), path)
     except folder.FolderError as problem:
         click.echo(f"error: {problem}", err=True)
         return FAILED
 
 
-def opening(spec: Spec) -> str:
-    """What was found in a spec: its name, its sizes, its parameters."""
+def opening(spec: Spec, gpu: Device | None) -> str:
+    """What was found in a spec: its name, its sizes, its parameters; and the GPU that it runs on."""
     sizes = ", ".join(f"{name} = {size:,}" for name, size in spec.model.sizes)
     rows = [("network", f"{spec.name} ({spec.path.name})"), ("sizes", sizes), ("parameters", report.amount(spec.model))]
+    rows += [("GPU", gpu.gpu.name)] if gpu is not None else []
     return "\n".join(summary.field(name, text) for name, text in rows if text)
 
 
-def job(compiled: Compiled, spec: Path, overrides: Sequence[str], seed: int | None, certificate: Certificate | None) -> Job:
+def job(
+    compiled: Compiled,
+    spec: Path,
+    overrides: Sequence[str],
+    seed: int | None,
+    certificate: Certificate | None,
+    gpu: Device | None,
+) -> Job:
     """What the run needs to know, and the files its folder keeps."""
     files = {
         "spec.rnn": spec.read_bytes(),
@@ -65,6 +80,7 @@ def job(compiled: Compiled, spec: Path, overrides: Sequence[str], seed: int | No
         command=["rnnspec", *sys.argv[1:]],
         sources=compiled.sources,
         files=files,
+        device=CPU if gpu is None else facts(gpu),
     )
 
 

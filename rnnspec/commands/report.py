@@ -118,8 +118,16 @@ def verdict(certificate: Certificate | None) -> str:
         return f"is WRONG: `{worst.parameter}` differs from {reference(worst.reference)}{why}"
     references = " and ".join(dict.fromkeys(reference(check.reference) for check in certificate.checks))
     agreed = f"agrees with {references}: worst relative error {worst.error:.1e} (`{worst.parameter}`)"
-    states = ", ".join(f"`{name}`" for name in certificate.unproven)
-    return f"{agreed}, without the clip of {states}, which only `--against torch` can check" if states else agreed
+    return ", ".join([agreed, *reservations(certificate)])
+
+
+def reservations(certificate: Certificate) -> Iterator[str]:
+    """What has not been compared."""
+    if certificate.unproven:
+        states = ", ".join(f"`{name}`" for name in certificate.unproven)
+        yield f"without the clip of {states}, which only `--against torch` can check"
+    if certificate.trains_in not in ("float32", "float64"):
+        yield f"computed in float64 (training in {certificate.trains_in} rounds the factors of products)"
 
 
 def comparison(certificate: Certificate) -> str:
@@ -129,7 +137,8 @@ def comparison(certificate: Certificate) -> str:
         [c.parameter, c.reference, c.method, f"{c.error:.1e}", element(c), "agrees" if c.passed else f"DIFFERS: {c.problem}"]
         for c in certificate.checks
     ]
-    return "\n".join([*aligned([head, *rows]), "", f"the gradient of {certificate.spec} {verdict(certificate)}"])
+    where = " on the GPU" if certificate.device == "gpu" else ""
+    return "\n".join([*aligned([head, *rows]), "", f"the gradient of {certificate.spec}{where} {verdict(certificate)}"])
 
 
 def element(check: Check) -> str:

@@ -18,32 +18,34 @@ from rnnspec.frontend.text import text
 from rnnspec.frontend.typed import Spec
 from rnnspec.ir.program import Program
 from rnnspec.ir.text import text as program_text
+from rnnspec.script.devices import Name
 
 STAGES = ("ast", "types", "ir", "gradient", "optimised", "script")
 AFTER = {"ir": "simplify", "gradient": "simplify gradient"}
 """The pass behind which a stage is shown; `optimised` is the last one of its level, all others are named after a pass."""
 
 
-def known(name: str, level: int) -> None:
-    """Raise UsageError unless this is a stage, or a pass of the level."""
-    names = [*STAGES, "lower", *(step for step, _ in passes(level, batch=1))]
+def known(name: str, level: int, device: Name) -> None:
+    """Raise UsageError unless this is a stage, or a pass of the level and device."""
+    names = [*STAGES, "lower", *(step for step, _ in passes(level, 1, device))]
     if name not in names:
         near = suggest(name, names)
         hint = f"did you mean `{near}`?" if near else f"there are {', '.join(names)}"
-        raise click.UsageError(f"there is no stage `{name}` at -O{level}; {hint}")
+        where = f"at -O{level}" if device == "cpu" else "for a GPU"
+        raise click.UsageError(f"there is no stage `{name}` {where}; {hint}")
 
 
-def stage(path: Path, overrides: Sequence[str], name: str, level: int) -> str:
+def stage(path: Path, overrides: Sequence[str], name: str, level: int, device: Name) -> str:
     """One stage of a spec as text; SpecError where the spec is wrong, UsageError where there is no such stage."""
-    known(name, level)
+    known(name, level, device)
     if name == "ast":
         return "\n".join(line for equation in parsed(path) for line in syntax(equation))
     if name == "script":
-        return compile_spec(path, level=level, overrides=overrides).source
+        return compile_spec(path, device=device, level=level, overrides=overrides).source
     spec, diagnostics = check(path, overrides)
     if spec is None:
         raise SpecError(diagnostics)
-    return types(spec) if name == "types" else program_text(program(spec, name, level))
+    return types(spec) if name == "types" else program_text(program(spec, name, level, device))
 
 
 def parsed(path: Path) -> list[EquationNode]:
@@ -95,9 +97,9 @@ def types(spec: Spec) -> str:
     return "\n".join([table(spec), "", "equations", *(f"  {line}" for line in lines)])
 
 
-def program(spec: Spec, name: str, level: int) -> Program:
+def program(spec: Spec, name: str, level: int, device: Name) -> Program:
     """The program of a spec at a stage."""
-    steps = programs(spec, level)
+    steps = programs(spec, level, device)
     if name == "optimised":
         return last(steps)
     return next(program for step, program in steps if step == AFTER.get(name, name))

@@ -24,8 +24,15 @@ from rnnspec.run.folder import COMPLAINTS, METRICS
 INTERRUPTED = 130
 
 
-def execute(folder: Path, script: Path, arguments: Sequence[str], data: Path, show: Callable[[Event], None]) -> int:
-    """Run `script` until it ends and return its exit code (130 after Ctrl-C).
+def execute(
+    folder: Path,
+    script: Path,
+    arguments: Sequence[str],
+    data: Path,
+    show: Callable[[Event], None],
+    packages: Sequence[str] = ("numpy",),
+) -> int:
+    """Run `script`, which imports these packages, until it ends, and return its exit code (130 after Ctrl-C).
 
     Names of data files are relative to the folder `data`.  Every event is appended to metrics.jsonl at once and handed
     to `show`; other output is passed on to stdout.
@@ -34,7 +41,7 @@ def execute(folder: Path, script: Path, arguments: Sequence[str], data: Path, sh
     with (
         complaints.open("w", encoding="utf-8") as errors,
         (folder / METRICS).open("a", encoding="utf-8") as metrics,
-        started([str(script), *arguments], data, errors) as process,
+        started([*isolation(packages), str(script), *arguments], data, errors) as process,
         passed_on(process) as interrupts,
     ):
         assert process.stdout is not None
@@ -55,7 +62,7 @@ def execute(folder: Path, script: Path, arguments: Sequence[str], data: Path, sh
 @contextmanager
 def started(words: Sequence[str], data: Path, errors: TextIO) -> Iterator[subprocess.Popen[str]]:
     """Python in a process and a session of its own, which does not outlive the block."""
-    command = [sys.executable, *isolation(), *words]
+    command = [sys.executable, *words]
     with subprocess.Popen(
         command,
         env={**os.environ, "RNNSPEC_DATA": str(data.absolute())},
@@ -74,12 +81,11 @@ def started(words: Sequence[str], data: Path, errors: TextIO) -> Iterator[subpro
                 process.kill()
 
 
-def isolation() -> list[str]:
-    """`-I` keeps the user's folders and settings out of the process; not possible if NumPy itself lives there."""
-    numpy = find_spec("numpy")
-    home = numpy.origin if numpy is not None else None
+def isolation(packages: Sequence[str]) -> list[str]:
+    """`-I` keeps the user's folders and settings out of the process; not possible if one of the packages lives there."""
     places = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), sys.base_prefix)
-    return ["-I"] if home is not None and home.startswith(places) else []
+    homes = [found.origin if (found := find_spec(name)) is not None else None for name in packages]
+    return ["-I"] if all(home is not None and home.startswith(places) for home in homes) else []
 
 
 @contextmanager

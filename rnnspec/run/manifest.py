@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 
 from rnnspec import __version__
 
 
-def opening(spec: str, digest: str, seed: int, command: Sequence[str]) -> dict[str, object]:
-    """The manifest as it is written before training starts."""
+def opening(spec: str, digest: str, seed: int, command: Sequence[str], device: Mapping[str, object]) -> dict[str, object]:
+    """The manifest as it is written before training starts; `device` is its name and, for a GPU, what it is."""
     return {
         "spec": spec,
         "spec_sha256": digest,
@@ -21,6 +21,7 @@ def opening(spec: str, digest: str, seed: int, command: Sequence[str]) -> dict[s
         "command": list(command),
         "versions": {"python": platform.python_version(), "numpy": version("numpy"), "rnnspec": __version__},
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+        "device": dict(device),
         "python": sys.executable,
         "started": now(),
     }

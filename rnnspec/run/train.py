@@ -12,6 +12,10 @@ from rnnspec.run import failures, folder, manifest, progress
 from rnnspec.run.events import Event
 from rnnspec.run.execute import INTERRUPTED, execute
 
+CPU: Mapping[str, object] = {"name": "cpu"}
+PACKAGES = {"cpu": ("numpy",), "gpu": ("numpy", "cupy")}
+"""What a script imports, by the name of its device."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -24,6 +28,7 @@ class Job:
     command: Sequence[str]  # the command line of the user
     sources: Sequence[Source]  # the texts that the script's equations come from
     files: Mapping[str, bytes] = field(default_factory=dict)  # further files for the folder, by name
+    device: Mapping[str, object] = field(default_factory=lambda: CPU)  # its name, and what else should be remembered
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Outcome:
 def train(job: Job, path: Path) -> Outcome:
     """Run a job in its (new, empty) folder, which must hold its lock; the script's progress is shown on stderr."""
     script = path / folder.SCRIPT
-    facts = manifest.opening(job.spec, job.digest, job.seed, job.command)
+    facts = manifest.opening(job.spec, job.digest, job.seed, job.command, job.device)
     folder.write_files(path, {**job.files, folder.SCRIPT: job.script.encode()})
     folder.write_json(path / folder.MANIFEST, facts)
     last: dict[str, Event] = {}
@@ -57,8 +62,9 @@ def train(job: Job, path: Path) -> Outcome:
         display.show(event)
 
     arguments = ["train", "--events", "--out", str(path), "--seed", str(job.seed)]
+    packages = PACKAGES[str(job.device["name"])]
     try:
-        code = execute(path, script, arguments, Path(job.spec).parent, show)
+        code = execute(path, script, arguments, Path(job.spec).parent, show, packages)
     finally:
         display.close()
     step = last["step"].whole("step") if "step" in last else None

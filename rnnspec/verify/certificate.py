@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
@@ -67,6 +68,8 @@ class Certificate:
     drawn: bool  # checked with the random numbers of a training step
     versions: tuple[tuple[str, str], ...]
     unproven: tuple[str, ...] = ()  # states whose clip no reference has looked at
+    device: str = "cpu"  # which the script was made for, and ran on
+    trains_in: str = "float32"  # `train.dtype`; what is compared here was computed in float64
 
     @property
     def passed(self) -> bool:
@@ -102,6 +105,7 @@ def verify(
     seed: int = 0,
     padding: bool = False,
     unlimited: Script | None = None,
+    device: str = "cpu",
 ) -> Certificate:
     """Compare the gradients of a loaded script with each reference in `against`.
 
@@ -129,8 +133,10 @@ def verify(
         lengths=tuple(int(n) for n in at.batch["length"]) if spec.model.masked else (),
         seed=seed,
         drawn=bool(draws),
-        versions=_versions("torch" in against),
+        versions=_versions(["numpy", *(["cupy"] if device == "gpu" else []), *(["torch"] if "torch" in against else [])]),
         unproven=tuple(name for name, _ in spec.model.state_clips) if "torch" not in against else (),
+        device=device,
+        trains_in=spec.train.dtype.name,
     )
 
 
@@ -234,10 +240,6 @@ def _trainable(model: Model) -> list[ParameterInfo]:
     return [info for info in model.parameters if info.trainable]
 
 
-def _versions(with_torch: bool) -> tuple[tuple[str, str], ...]:
-    versions = [("python", platform.python_version()), ("numpy", np.__version__)]
-    if with_torch:
-        import torch
-
-        versions.append(("torch", torch.__version__))
-    return tuple(versions)
+def _versions(packages: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The versions of Python and of packages that are imported already."""
+    return (("python", platform.python_version()), *((name, sys.modules[name].__version__) for name in packages))

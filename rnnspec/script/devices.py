@@ -25,6 +25,7 @@ class Device:
     modules: tuple[str, ...]  # of the standard library, beside those that every script imports
     arrays: str  # imports its arrays
     inside: str  # says how they lie
+    dtype: str  # what they are made of
     zeros: str  # the function that makes them
     store: str  # fills one of them
     numbers: Mapping[Time, str]  # an array of people in the order inside, by its relation to time
@@ -58,6 +59,7 @@ CPU = Device(
 Outside, arrays are as people store them: (batch, time, feature).  Inside, features are rows and the batch is columns,
 one step after another: (time, feature, batch), so that a product of the equations is one matrix product here.
 """,
+    dtype="np.{name}",
     zeros="np.zeros",
     store="{target}[...] = {value}",
     numbers=_times("np.moveaxis({value}, 0, -1)", "np.moveaxis({value}, 0, -1)"),
@@ -84,6 +86,7 @@ Outside, arrays are NumPy's, as people store them: (batch, time, feature).  Insi
 another: (time, batch, feature).  A training step is a list of kernels and matrix products that is recorded once; from then
 on the GPU repeats it without waiting for Python.
 """,
+    dtype="np.dtype(np.{name})",  # as arrays have it: storage and kernels are kept by it
     zeros="cp.zeros",
     store="upload({target}, {value})",
     numbers=_times("np.swapaxes({value}, 0, 1)", "{value}"),

@@ -130,7 +130,7 @@ def sizes(spec: Spec, device: Device) -> Sizes:
         epochs=literal(train.epochs),
         lr=literal(train.optimizer["lr"]),
         seed=literal(train.seed),
-        dtype=Code(f"np.{identifier(stored(train))}"),
+        dtype=Code(device.dtype.format(name=identifier(stored(train)))),
         math=fill(MATH, math=math(train)) if device.name == "gpu" else Code(""),
     )
 

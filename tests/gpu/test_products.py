@@ -17,7 +17,17 @@ from tests.gpu.marks import needs_compiler
 from tests.hand_written import load
 
 pytestmark = needs_compiler
-HEAD = "import ctypes\nimport re\nfrom functools import lru_cache\n\nimport cupy as cp\nimport numpy as np\n\nMATH = {math!r}\n"
+HEAD = """
+import ctypes
+import os
+import re
+from functools import lru_cache
+
+import cupy as cp
+import numpy as np
+
+MATH = {math!r}
+"""
 Host = np.ndarray[Any, Any]
 
 

@@ -25,6 +25,7 @@ from rnnspec.diagnostics import Diagnostic, Source, SpecError, problem
 from rnnspec.frontend.check import check
 from rnnspec.frontend.typed import Spec, Train
 from rnnspec.ir.program import Program
+from rnnspec.passes.classify import classify
 from rnnspec.passes.differentiate import differentiate
 from rnnspec.passes.halve import halve
 from rnnspec.passes.hoist import hoist, hoist_products
@@ -72,6 +73,7 @@ def passes(level: int, batch: int, device: Name = "cpu") -> list[tuple[str, Pass
             ("starts", starts),
             ("materialise", materialise),
             ("hoist products", hoist_products),  # what else a loop reads costs nothing in its kernel
+            ("classify", classify),  # a recurrence that is not dense runs in one launch
         ]
     if level == 0:
         return [
@@ -97,7 +99,8 @@ def passes(level: int, batch: int, device: Name = "cpu") -> list[tuple[str, Pass
         ("halve", halve),  # behind the derivative, which knows the sigmoid as a whole
         ("starts", starts),  # what begins in several ways is stored for each
         ("materialise", materialise),  # what is repeated over steps or rows, where it is needed as a whole
-        ("hoist", partial(hoist, batch=batch)),  # last: it decides what is left inside the loops
+        ("hoist", partial(hoist, batch=batch)),  # it decides what is left inside the loops
+        ("classify", classify),
     ]
 
 

@@ -53,6 +53,9 @@ class Value:
     origin: Origin | None = field(default=None, compare=False)
 
 
+Recurrence = Literal["", "linear", "elementwise", "mixed", "dense"]
+
+
 @dataclass(frozen=True)
 class Block:
     """`map`: every value for all steps at once.  `loop`: one step after another, +1 forwards, -1 backwards."""
@@ -60,6 +63,7 @@ class Block:
     kind: Literal["map", "loop"]
     ids: tuple[int, ...]
     direction: int = 0
+    recurrence: Recurrence = ""  # of a loop, once the pass `classify` has said it
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from rnnspec.script.gpu import places
 from rnnspec.script.gpu.cuda import Launch
 from rnnspec.script.gpu.kernels import kernel
 from rnnspec.script.gpu.operations import HELPERS, NEEDS
+from rnnspec.script.gpu.over_time import over_time
 from rnnspec.script.gpu.plan import plan
 from rnnspec.script.gpu.storage import Array, Storage, states, storage
 from rnnspec.script.gpu.tasks import Kernel, Loop, Product, Schedule, Task, schedule
@@ -35,11 +36,10 @@ class GpuPrinter:
     def __init__(self, program: Program, spec: Spec) -> None:
         self.program, self.spec = program, spec
         self.layout = layout(program, spec.model)
-        self.schedule: Schedule = schedule(program)
+        self.schedule: Schedule = over_time(schedule(program))
         self.values = self.schedule.values
         self.plans = {k.ids: plan(k, self.values, inside) for k, inside in kernels_of(self.schedule)}
-        kept = [i for p in self.plans.values() for i in p.kept]
-        self.storage: Storage = storage(program, spec, self.schedule, kept, self.layout)
+        self.storage: Storage = storage(program, spec, self.schedule, self.plans.values(), self.layout)
         names = [e.name for e in spec.model.equations]
         self.spoken = {*names, *(f"d{n}" for n in names)}
         self.sizes = sizes_of(spec.model)
@@ -331,4 +331,4 @@ def kernels_of(schedule: Schedule) -> Iterator[tuple[Kernel, bool]]:
     for task in (*schedule.forward, *schedule.backward):
         for inner in task.tasks if isinstance(task, Loop) else (task,):
             if isinstance(inner, Kernel):
-                yield inner, isinstance(task, Loop)
+                yield inner, isinstance(task, Loop) or inner.direction != 0

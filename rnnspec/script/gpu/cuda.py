@@ -16,6 +16,7 @@ from rnnspec.script.code import tag
 from rnnspec.script.expressions import ATOM, LOOSE, PRODUCT, SUM, UNARY, Text
 from rnnspec.script.gpu import places, reads
 from rnnspec.script.gpu.operations import ELEMENTS, HELPERS, literal
+from rnnspec.script.gpu.places import Block
 from rnnspec.script.gpu.plan import Atom, Plan, parts
 from rnnspec.script.gpu.special import SPECIAL
 from rnnspec.script.gpu.storage import Array, Storage
@@ -67,6 +68,7 @@ class Kernel:
         self.outer = self.scope = Scope()
         self.shown: object = None
         self.used: set[str] = set()  # of s, b, t, T, length, fresh
+        self.registers: dict[Block, tuple[str, str]] = {}  # carried from step to step: variable, its first value
 
     # ---- memory
     def array(self, item: int) -> str:
@@ -261,8 +263,23 @@ class Kernel:
         self.names.add(name)
         return name
 
+    def register(self, block: Block) -> Text:
+        """What this thread computed one step before, kept in a variable."""
+        if block not in self.registers:
+            way, base = block.lag, block.base
+            name = self.variable(f"{self.values[base].name}_{'last' if way > 0 else 'next'}")
+            first = "real(0)"
+            if base in self.storage.arrays:
+                array, row = self.storage.arrays[base], self.row(Atom(base, block.low, block.high))
+                step = str(array.front - 1) if way > 0 else f"T + {array.front}" if array.front else "T"
+                first = self.address(base, 0, row, step)
+            self.registers[block] = (name, first)
+        return Text(self.registers[block][0])
+
     def read(self, key: Key, counts: Counter[Atom | Key], indent: str) -> Text:
         """An element of an array; a variable where it is read more than once."""
+        if Block(*key) in self.plan.carried:
+            return self.register(Block(*key))
         for scope in (self.scope, self.outer):
             if key in scope.loads:
                 return scope.loads[key]

@@ -31,8 +31,12 @@ def elementwise(made: Kernel, name: str) -> Launch:
     """One thread for each element of each sequence (and step)."""
     plan, lengths = made.plan, made.plan.lengths
     length = lengths[0] if lengths else 1
-    wanted = [a for i in plan.kernel.ids if made.is_written(made.values[i]) for a in plan.atoms(i)]
-    made.compute(wanted, 0, Counter(), made.outer, STEP)
+    kept = {Atom(f.base, f.low, f.high) for f in plan.carried}
+    wanted = [a for i in plan.kernel.ids for a in plan.atoms(i) if made.is_written(made.values[i]) or a in kept]
+    made.compute(wanted, 0, Counter(dict.fromkeys(kept, 2)), made.outer, STEP)
+    made.lines += [
+        f"{STEP}{name} = {made.outer.atoms[Atom(f.base, f.low, f.high)].text};" for f, (name, _) in made.registers.items()
+    ]
     samples = samples_of(made)
     head = [f"{STEP}const int i = blockIdx.x * blockDim.x + threadIdx.x;"]
     head.append(f"{STEP}if (i >= {times(samples, length)}) return;")
@@ -197,26 +201,38 @@ def coordinates(made: Kernel, place: str) -> list[str]:
         lines += [f"{STEP}const int t = s / B;"] if "t" in used else []
         return lines
     lines = [f"{STEP}const int b = {place};"]
+    if made.plan.kernel.direction:
+        return lines
     if "s" in used:
         used.update("tB")
         lines.append(f"{STEP}const size_t s = (size_t) t * B + b;  // the place of this step and sequence")
     return lines if used & {"s", "b"} else []
 
 
+def through_time(made: Kernel, head: list[str]) -> list[str]:
+    """The lines of a kernel that goes through time: what it begins with, and its steps in a loop."""
+    made.used.update("tbB")
+    loop = {1: "for (int t = 0; t < T; t++) {", -1: "for (int t = T - 1; t >= 0; t--) {"}[made.plan.kernel.direction]
+    first = [f"{STEP}real {name} = {value};" for name, value in made.registers.values()]
+    place = [f"{STEP * 2}const size_t s = (size_t) t * B + b;  // the place of this step and sequence"]
+    wait = [] if made.plan.is_elementwise else [f"{STEP * 2}__syncthreads();  // the next step reads what others have written"]
+    return [*head, *first, STEP + loop, *place, *(f"{STEP}{line}" for line in made.lines), *wait, f"{STEP}}}"]
+
+
 def written(made: Kernel, name: str, head: list[str], threads: str, width: int = 0) -> Launch:
     """The whole text."""
     samples, plan = samples_of(made), made.plan
-    body = "\n".join([*head, *made.lines])
+    body = "\n".join(through_time(made, head) if plan.kernel.direction else [*head, *made.lines])
     declared = []
     for text, (kind, own) in made.parameters.items():
         declared.append(f"{kind}* {own}" if text in made.written else f"const {kind}* __restrict__ {own}")
     whole = width == 0 and samples
     numbers = []
-    if "T" in made.used or (whole and "T" in samples):
+    if "T" in made.used or plan.kernel.direction or (whole and "T" in samples):
         numbers.append(("T", "w.T"))
     if "B" in made.used or whole or (("b" in made.used or "t" in made.used) and "T" in samples):
         numbers.append(("B", "w.B"))
-    if plan.inside and "t" in made.used:
+    if plan.inside and "t" in made.used and not plan.kernel.direction:
         numbers.append(("t", "t"))
     signature = ", ".join([*declared, *(f"int {n}" for n, _ in numbers)])
     text = f'extern "C" __global__ void {name}({signature}) {{\n{body}\n}}'

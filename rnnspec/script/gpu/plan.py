@@ -47,6 +47,7 @@ class Plan:
     ready: dict[int, int] = field(default_factory=dict)
     kept: set[int] = field(default_factory=set)
     shared: set[int] = field(default_factory=set)  # those that other threads of the block read
+    waits: bool = False  # whether a thread reads what others have written at an earlier step
 
     @property
     def phases(self) -> int:
@@ -61,7 +62,16 @@ class Plan:
     @property
     def is_elementwise(self) -> bool:
         """Whether each thread can compute its own elements and never waits."""
-        return self.phases == 1 and len(self.lengths) <= 1
+        return self.phases == 1 and len(self.lengths) <= 1 and not self.waits
+
+    @property
+    def carried(self) -> set[Block]:
+        """What a thread keeps in a register from one step to the next, as it is read."""
+        way = self.kernel.direction
+        if not way or not self.is_elementwise:
+            return set()
+        found = (f for i in self.kernel.ids for a in self.atoms(i) for _, _, f in self.operands(a))
+        return {f for f in found if f.lag == way and f.base in self.cuts}
 
     def atoms(self, item: int) -> list[Atom]:
         """The parts of a value."""
@@ -116,15 +126,15 @@ def cut(made: Plan) -> None:
     while changed:
         before = sum(map(len, edges.values()))
         for item in reversed(ids):
-            agree(values[item], values, edges)
+            agree(values[item], values, edges, bool(made.kernel.direction))
         changed = sum(map(len, edges.values())) > before
     made.cuts = {i: sorted(e) for i, e in edges.items()}
 
 
-def agree(value: Value, values: Mapping[int, Value], edges: dict[int, set[int]]) -> None:
+def agree(value: Value, values: Mapping[int, Value], edges: dict[int, set[int]], over_time: bool) -> None:
     """Cut the operands of a value where it is cut, and the value where they are; single elements are cut out."""
     for found, first in aligned(value, values):
-        if found.base not in edges or found.lag:
+        if found.base not in edges or (found.lag and not over_time):
             continue
         edges[found.base] |= {found.low, found.high}
         length, offset = found.high - found.low, found.low - first
@@ -181,9 +191,12 @@ def settle(made: Plan) -> None:
         phase = 0
         for k, arg in enumerate(value.args):
             operand, lag = places.base(values, arg)
-            if operand not in made.cuts or lag:
+            if operand not in made.cuts or (lag and not made.kernel.direction):
                 continue
             alone = reads.how(value, k) == "rows" or not reads_blocks(made, value, k, arg)
+            if lag:
+                made.waits |= alone or reads.is_reduction(value)
+                continue
             phase = max(phase, made.ready[operand] + alone)
             if alone:
                 made.kept.add(operand)

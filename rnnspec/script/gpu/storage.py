@@ -10,6 +10,7 @@ from rnnspec.frontend.typed import Spec
 from rnnspec.ir.ops import COMPUTED, DATA, VIEWS, is_condition
 from rnnspec.ir.program import Program, Value
 from rnnspec.script.gpu import places, reads
+from rnnspec.script.gpu.plan import Plan
 from rnnspec.script.gpu.tasks import Kernel, Loop, Schedule
 from rnnspec.script.layout import Layout, data_attributes
 from rnnspec.script.names import identifier
@@ -70,11 +71,13 @@ class Homes:
                     self.loop.update(dict.fromkeys(ids, number))
 
 
-def storage(program: Program, spec: Spec, schedule: Schedule, kept: Iterable[int], layout: Layout) -> Storage:
-    """The arrays of a script; `kept` are values that a kernel itself reads again."""
-    values, homes = schedule.values, Homes(schedule)
-    used, roots, kept = uses(values, homes), {places.base(values, i)[0] for i in program.roots.ids()}, set(kept)
+def storage(program: Program, spec: Spec, schedule: Schedule, plans: Iterable[Plan], layout: Layout) -> Storage:
+    """The arrays of a script: of what is read by another launch, or again by the kernel that computes it."""
+    values, homes, plans = schedule.values, Homes(schedule), list(plans)
+    kept = {i for plan in plans for i in plan.kept}
     made = Storage(masked=spec.model.masked, windows=carries(spec))
+    in_registers = {(f.base, f.lag) for plan in plans for f in plan.carried if f.lag < 0 or not made.windows}
+    used, roots = uses(values, homes, in_registers), {places.base(values, i)[0] for i in program.roots.ids()}
     names = Names(program, layout)
     for item, value in values.items():
         found = used.get(item, [])
@@ -94,8 +97,8 @@ def storage(program: Program, spec: Spec, schedule: Schedule, kept: Iterable[int
     return made
 
 
-def uses(values: Mapping[int, Value], homes: Homes) -> dict[int, list[Use]]:
-    """By value, the operations that read it."""
+def uses(values: Mapping[int, Value], homes: Homes, in_registers: set[tuple[int, int]]) -> dict[int, list[Use]]:
+    """By value, the operations that read it; values and lags `in_registers` need no memory to be read."""
     found: dict[int, list[Use]] = {}
     for item, value in values.items():
         if value.op not in COMPUTED | {"start"}:
@@ -103,7 +106,8 @@ def uses(values: Mapping[int, Value], homes: Homes) -> dict[int, list[Use]]:
         for k, arg in enumerate(value.args):
             if reads.how(value, k) != "unread":
                 operand, lag = places.base(values, arg)
-                apart = lag != 0 or reads.how(value, k) == "across" or homes.launch.get(operand) != homes.launch.get(item)
+                elsewhere = homes.launch.get(operand) != homes.launch.get(item)
+                apart = elsewhere or reads.how(value, k) == "across" or (lag != 0 and (operand, lag) not in in_registers)
                 found.setdefault(operand, []).append(Use(item, lag, apart))
         if value.op == "start":
             operand, lag = places.base(values, value.attr[0])

@@ -24,10 +24,14 @@ class Product:
 
 @dataclass(frozen=True)
 class Kernel:
-    """Values that one launch computes, for each step and sequence (`step`), each sequence, or once (`fixed`)."""
+    """Values that one launch computes, for each step and sequence (`step`), each sequence, or once (`fixed`).
+
+    With a direction, it goes through time itself, forwards or backwards.
+    """
 
     ids: tuple[int, ...]
     time: Time
+    direction: int = 0
 
 
 @dataclass(frozen=True)

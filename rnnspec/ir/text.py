@@ -15,7 +15,10 @@ def text(program: Program) -> str:
     lines += [f"    {line(v, names)}" for i, v in program.values.items() if i not in placed]
     for block in program.blocks:
         head = {0: "all steps at once:", 1: "for t = 1 .. T:", -1: "for t = T .. 1:"}[block.direction]
-        lines += [f"{head}  {block.recurrence}".rstrip(), *(f"    {line(program.values[i], names)}" for i in block.ids)]
+        lines += [
+            head + f"   ({block.recurrence})" * bool(block.recurrence),
+            *(f"    {line(program.values[i], names)}" for i in block.ids),
+        ]
     return "\n".join(lines)
 
 

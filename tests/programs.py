@@ -90,13 +90,14 @@ def new(before: Program, after: Program) -> list[str]:
 def read(text: str, loss: str = "loss", outputs: Iterable[str] = (), gradients: Iterable[tuple[str, str]] = ()) -> Program:
     """The program of a text as `rnnspec.ir.text.text` prints it; roots by name, the last value if there is no loss."""
     values: dict[int, Value] = {}
-    blocks: list[tuple[str, int, list[int]]] = []
-    rows = [line if line in HEADINGS else LINE.fullmatch(line) for line in lines(text)]
+    blocks: list[tuple[str, int, list[int], str]] = []
+    rows = [line if line.partition(" (")[0] in HEADINGS else LINE.fullmatch(line) for line in lines(text)]
     numbers = {row[1]: k for k, row in enumerate(rows) if isinstance(row, re.Match)}
     for number, row in enumerate(rows):
         if isinstance(row, str):
-            kind = HEADINGS[row]
-            blocks += [(*kind, [])] if kind else []
+            heading, _, recurrence = row.partition(" (")
+            kind = HEADINGS[heading]
+            blocks += [(*kind, [], recurrence.rstrip(")"))] if kind else []
             continue
         assert row is not None, f"not a line of a program: {lines(text)[number]}"
         values[number] = value(row, number, numbers)
@@ -107,7 +108,7 @@ def read(text: str, loss: str = "loss", outputs: Iterable[str] = (), gradients: 
         tuple((name, numbers[name]) for name in outputs),
         tuple((numbers[a], numbers[b]) for a, b in gradients),
     )
-    return Program("test", values, roots, tuple(Block(kind, tuple(ids), way) for kind, way, ids in blocks))  # type: ignore[arg-type]
+    return Program("test", values, roots, tuple(Block(kind, tuple(ids), way, word) for kind, way, ids, word in blocks))  # type: ignore[arg-type]
 
 
 def value(row: re.Match[str], number: int, numbers: dict[str, int]) -> Value:

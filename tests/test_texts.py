@@ -65,6 +65,8 @@ def test_characters_and_bytes(source: str, folder: Path) -> None:
     text = (folder / source).read_text(encoding="utf-8")
     made = compiled(folder, f'text("{source}")')
     assert stream(made, made.load()) == list(text)
+    batch = next(made.load().batches("train"))
+    assert batch["x"].dtype == batch["target"].dtype == int, "PyTorch would take the small numbers of the column for a mask"
     made = compiled(folder, f'text("{source}", unit="byte")')
     assert stream(made, made.load()) == [chr(byte) for byte in text.encode()]
 

@@ -29,7 +29,8 @@ def examples(spec: Spec) -> Code:
     rows = []
     for encoding in spec.data.encodings:
         value = ROWS[encoding.call.name](spec, encoding, items[encoding.name])
-        rows.append((literal(encoding.name), Code(value + "[..., None]" if encoding.flat else value)))
+        number = "[..., None]" if encoding.flat else ".astype(int)" if spec.data.vocabulary else ""
+        rows.append((literal(encoding.name), Code(value + number)))
     length = length_column(spec)
     if length:
         ahead = f" - {horizon(spec)}" if horizon(spec) else ""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnnspec.frontend.cell_arguments import CallOfCell
+from rnnspec.frontend.cell_arguments import CallOfCell, CellArgument, Given
 from rnnspec.frontend.scope import Scope
+from rnnspec.frontend.syntax import Node
 from tests.cells import gated, harness
 from tests.faults.planting import Fault, attribute
 
@@ -24,8 +25,15 @@ def default_arrives() -> None:
 
 
 def defaults_of_all(right: Any) -> Any:
-    """As if the call gave no argument by name."""
-    return lambda self, names, found: right(self, [name for name in names if name == "units"], found)
+    """As if the call gave no argument that has a default."""
+
+    def wrong(self: CallOfCell, argument: CellArgument, node: Node, found: Given) -> None:
+        if argument.default is None:
+            right(self, argument, node, found)
+        else:
+            self._default(argument, argument.default, found)
+
+    return wrong
 
 
 def rounded(right: Any) -> Any:
@@ -39,6 +47,6 @@ def rounded(right: Any) -> Any:
 
 
 FAULTS = [
-    Fault("a default wins over what is given", attribute(CallOfCell, "_defaults", defaults_of_all), [given_number_arrives]),
+    Fault("a default wins over what is given", attribute(CallOfCell, "_read", defaults_of_all), [given_number_arrives]),
     Fault("a number of a cell is another one", attribute(Scope, "__init__", rounded), [default_arrives]),
 ]

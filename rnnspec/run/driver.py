@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from dataclasses import dataclass
 
-LIBRARY = "libcuda.so.1"
+LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 MAJOR, MINOR = 75, 76
 """Numbers of the attributes of a device that hold its compute capability (`CUdevice_attribute`)."""
 

@@ -187,9 +187,9 @@ def _between(driver: Driver, cupy: Cupy) -> Iterator[Trouble]:
 
 
 def _missing(cupy: Cupy) -> Iterator[Trouble]:
-    """The libraries of CUDA that CuPy does not find."""
+    """The libraries of CUDA that CuPy does not find, or finds of another version than its own."""
     for name, found in cupy.libraries:
-        if not found:
+        if found.partition(".")[0] != str(cupy.cuda):
             yield Trouble(f"the library {name} of CUDA {cupy.cuda} is not installed", _package(cupy.cuda))
 
 

@@ -22,7 +22,8 @@ H100 = Gpu("NVIDIA H100 80GB HBM3", 85_000_000_000, (9, 0))
 V100 = Gpu("Tesla V100", 16_000_000_000, (7, 0))
 DRIVER = Driver((13, 0), (H100,))
 CUPY = Cupy((("cupy-cuda13x", "14.2.0"),), "14.2.0", 13, (("cuBLAS", "13.0"), ("NVRTC", "13.0")))
-CUPY_12 = replace(CUPY, packages=(("cupy-cuda12x", "13.6.0"),), version="13.6.0", cuda=12)
+LIBRARIES_12 = (("cuBLAS", "12.9"), ("NVRTC", "12.9"))
+CUPY_12 = Cupy((("cupy-cuda12x", "13.6.0"),), "13.6.0", 12, LIBRARIES_12)
 
 # ------------------------------------------------------------------ the driver
 
@@ -209,6 +210,10 @@ NEWER = "install a newer driver"
         (
             DRIVER, replace(CUPY, libraries=(("cuBLAS", "13.0"), ("NVRTC", ""))),
             "the library NVRTC of CUDA 13 is not installed", '`pip install "rnnspec[cuda13]"`',
+        ),
+        (
+            DRIVER, replace(CUPY, libraries=LIBRARIES_12),
+            "the library cuBLAS of CUDA 13 is not installed", '`pip install "rnnspec[cuda13]"`',
         ),
     ],
 )  # fmt: skip

@@ -78,6 +78,7 @@ def sketch(
 def once_found() -> dict[str, Sketch]:
     """Small models, each of which was wrong at least once, by what is special about them."""
     w, a = p("W", Y, X), p("a", X)
+    gated = mul(call("dot", p("b", H), step("h", H, 1)), at(p("G", Y, H), step("h", H, 1)))
     return {
         "transposed_parameter": sketch({"y": at(call("transpose", p("W", X, Y)), x)}),
         "transposed_and_per_sequence": sketch(
@@ -96,6 +97,10 @@ def once_found() -> dict[str, Sketch]:
         "equal_gradients": sketch({"y": add(at(w, step("x", X, 1)), at(p("V", Y, X), step("x", X, 1)))}),
         "number_behind_a_concat": sketch(
             {"m": mul(call("sum", call("concat", at(p("V", 1, X), x), at(w, x))), at(p("U", Y, X), x)), "y": step("m", Y)}
+        ),
+        "concat_in_a_concat": sketch(
+            {"h": tanh(call("concat", call("concat", at(p("W", 1, X), x), at(p("V", 1, H), step("h", H, 2))), gated))}
+            | {"y": at(p("U", Y, H), step("h", H))}
         ),
         "part_of_a_curve": sketch(
             {"m": call("chunk", tanh(call("concat", at(p("V", H, X), x), at(p("U", Y, X), x))), part=1, parts=3)}

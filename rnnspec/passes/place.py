@@ -150,6 +150,11 @@ class Placer:
         self.regions[item] = region
         self.buffers[region.buffer].lives.append(Life(region, start, end, item))
 
+    def _leave(self, item: int) -> None:
+        """End the life of a concatenation inside another one: from here on its parts say when they live."""
+        buffer = self.buffers[self.regions[item].buffer]
+        buffer.lives = [life for life in buffer.lives if life.value != item]
+
     def _own(self, item: int, storage: Storage) -> Region:
         value = self.values[item]
         condition, block = is_condition(value, self.values), self._block(item)
@@ -266,12 +271,11 @@ class Placer:
             None,
         )
         self.regions[item] = region or self._own(item, storage)
+        self._leave(item)
         for arg, part in self._parts(value, self.regions[item]):
             until = max(end, self.last(arg)) if fits(arg) else end
             if fits(arg) and self.storage(arg) in (storage, "step") and self.free(part, start(arg), until, arg):
                 self._take(arg, part, start(arg), until)
-                if self.values[arg].op == "concat":
-                    self.buffers[part.buffer].lives.pop()  # its own parts will say when they live
             elif not is_there(arg, part):
                 tick = self._copied_at(item, arg, storage)
                 self.copies.append(Copy(arg, part, tick))

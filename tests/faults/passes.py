@@ -17,8 +17,9 @@ from rnnspec.passes.lower import Lowering
 from rnnspec.passes.place import Placer
 from rnnspec.passes.schedule import Scheduler
 from tests import test_held, test_place, test_starts
-from tests.faults.planting import Fault, attribute, instead, models
+from tests.faults.planting import Fault, SketchCheck, attribute, instead, models
 from tests.faults.sketches import crossed, dropped, lagged, remembered, turned
+from tests.test_random_models import FOUND
 
 Pass = Callable[[Program], Program]
 BROKEN = (AssertionError, ValueError, RuntimeWarning)
@@ -146,6 +147,18 @@ def without_copies(right: Any) -> Any:
     return wrong
 
 
+def given_up_early(right: Any) -> Any:
+    """A concatenation inside another one leaves its place before its parts are in it."""
+
+    def wrong(self: Placer, item: int, storage: Any) -> None:
+        right(self, item, storage)
+        for arg in self.values[item].args:
+            if self.values[arg].op == "concat" and arg in self.regions:
+                self._leave(arg)
+
+    return wrong
+
+
 def without_lag(right: Any) -> Any:
     """A concatenation is read at the step at which its parts are computed."""
 
@@ -184,6 +197,7 @@ def padded() -> None:
         test_held.states_are_held(1, Path(folder))
 
 
+NESTED = [SketchCheck(FOUND["concat_in_a_concat"])]
 TWICE = [in_place(case) for case in test_place.MAY_NOT if "twice" in case]
 CHOICE = [in_place(case) for case in test_place.MAY_NOT if "choice" in case]
 
@@ -217,6 +231,7 @@ FAULTS = [
     Fault("lagged reads end with their step", attribute(Placer, "last", without_the_loop), [lagged()]),
     Fault("old and new value share a place", attribute(Placer, "free", even_if_occupied), models(4)),
     Fault("parts of a concatenation are not copied", attribute(Placer, "_place_concat", without_copies), models(2)),
+    Fault("a concatenation in another one has no place", attribute(Placer, "_place_concat", given_up_early), NESTED),
     Fault("a joined operand is read a step late", attribute(Placer, "_reserve_joined", without_lag), models(0), BROKEN),
     Fault("in place on other rows", attribute(Placer, "in_place", any_rows), [in_place_rows]),
     Fault("in place with an operand read twice", attribute(Placer, "in_place", instead(in_place_at_will)), TWICE),

@@ -36,7 +36,7 @@ def dropped() -> Check:
     return SketchCheck(replace(made, parameters=parameters))
 
 
-def lagged() -> Check:
+def lagged() -> SketchCheck:
     """Only a later step reads c behind `tanh`, which could be computed in its place."""
     c = add(mul(0.5, step("c", H, 2)), at(p("U", H, H), step("h", H, 1)), tanh(at(p("W", H, X), x)))
     return SketchCheck(sketch({"c": c, "h": tanh(step("c", H)), "y": out}))

@@ -73,7 +73,7 @@ def asarray(a: Any, dtype: Any = None) -> ndarray:
         return a.astype(dtype or a.dtype, copy=False)
     host = np.asarray(a, dtype)
     made = empty(host.shape, host.dtype)
-    made.set(np.ascontiguousarray(host).reshape(host.shape))
+    made.take(np.array(host, order="C"))  # copied aside first, so that nobody waits
     return made
 
 

@@ -90,6 +90,8 @@ class Device:
         self.cublas_workspace: weakref.ref[Memory] | None = None
         self.cublas_exists = False
         self.launches = 0
+        self.waits = 0
+        """How often the host has waited for the device."""
         self._capturing: int | None = None
         self._nodes: list[Node] = []
         self._memories: weakref.WeakSet[Memory] = weakref.WeakSet()
@@ -129,6 +131,7 @@ class Device:
     def synchronise(self, stream: int | None, what: str) -> None:
         """Let the host wait for a stream, or for all of them; refused during a capture."""
         self.refuse_in_capture(what)
+        self.waits += 1
         for memory in self._memories:
             for one in list(memory.pending) if stream is None else [stream]:
                 memory.pending.pop(one, None)

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tests.gpu.device import Memory, Part, device
+from tests.gpu.device import NULL_STREAM, Memory, Part, device
 
 Host = np.ndarray[Any, Any]
 Key = Any
@@ -91,6 +91,12 @@ class ndarray:  # noqa: N801 (the name that CuPy gives it)
             raise ValueError(f"Shape mismatch. Old shape: {self.shape}, new shape: {arr.shape}")
         if not (self.flags.c_contiguous or self.flags.f_contiguous):
             raise RuntimeError("Cannot set to non-contiguous array")
+        if stream is None and device().stream == NULL_STREAM:
+            device().waits += 1  # such a copy comes back when all work before it is done
+        self.take(arr, stream)
+
+    def take(self, arr: Host, stream: Any = None) -> None:
+        """The copy itself, in its turn."""
         device().refuse_in_capture("an array is copied from the host")
         device().submit(lambda out: np.copyto(out, arr), [self.part()], [], None if stream is None else stream.ptr)
 

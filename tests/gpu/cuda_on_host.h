@@ -35,10 +35,14 @@
 #define __shfl_up_sync(mask, value, lanes) rs::shuffle(value, rs::current->lane() - (lanes), __LINE__)
 
 // `__shared__ T name[n]` as cuda_source.py writes it: `declaration` tells the arrays of a module apart.
+// RS_DYN_SMEM is memory of a block whose size is an argument of the launch.
+#if defined(RS_SANITIZED)
+#define RS_SHARED(type, name, size, declaration) auto& name = *rs::shared_memory_of<type size>(declaration, sizeof(type size))
+#define RS_DYN_SMEM(type, name) type* name = rs::shared_memory_of<type>(rs::DYNAMIC, rs::launch->shared_bytes)
+#else
 #define RS_SHARED(type, name, size, declaration) rs::Shared<type size> name = rs::shared_array<type size>(declaration, #name)
-
-// Memory of a block whose size is an argument of the launch.
 #define RS_DYN_SMEM(type, name) rs::Pointer<type> name = rs::dynamic_array<type>(#name)
+#endif
 
 namespace rs {
 
@@ -62,12 +66,16 @@ template <class T> T shuffle(T value, unsigned source, int line) {
     return value;
 }
 
+template <class T> T* shared_memory_of(int declaration, std::size_t bytes) {
+    return reinterpret_cast<T*>(shared_memory(declaration, bytes));
+}
+
 template <class T> Shared<T> shared_array(int declaration, const char* name) {
-    return Shared<T>(reinterpret_cast<T*>(shared_memory(declaration, sizeof(T))), name);
+    return Shared<T>(shared_memory_of<T>(declaration, sizeof(T)), name);
 }
 
 template <class T> Pointer<T> dynamic_array(const char* name) {
-    T* first = reinterpret_cast<T*>(shared_memory(DYNAMIC, launch->shared_bytes));
+    T* first = shared_memory_of<T>(DYNAMIC, launch->shared_bytes);
     return Pointer<T>(first, first, first + launch->shared_bytes / sizeof(T), name);
 }
 
@@ -82,6 +90,9 @@ struct Argument {
 
 template <class T> struct Unpacked {
     static T from(const Argument& argument) { return *static_cast<T*>(argument.address); }
+};
+template <class T> struct Unpacked<T*> {
+    static T* from(const Argument& argument) { return static_cast<T*>(argument.address); }
 };
 template <class T> struct Unpacked<Pointer<T>> {
     static Pointer<T> from(const Argument& argument) {

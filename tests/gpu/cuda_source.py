@@ -66,13 +66,19 @@ def _parameter(text: str, types: dict[str, str]) -> Parameter:
     return Parameter(match[4], dtype, match[3] == "*", bool(match[1]))
 
 
-def for_the_host(code: str, names: list[str]) -> str:
-    """The text of a module for a host compiler, with an entry for each kernel named; lines keep their numbers."""
-    text = _POINTER.sub(r"rs::Pointer<\1> ", without_comments(code))
+def for_the_host(code: str, names: list[str], checked: bool = True) -> str:
+    """The text of a module for a host compiler, with an entry for each kernel named; lines keep their numbers.
+
+    Its accesses to memory are checked, or left to the sanitizers of the compiler.
+    """
+    text = without_comments(code)
+    if checked:
+        text = with_writes(_POINTER.sub(r"rs::Pointer<\1> ", text))
     arrays = iter(range(text.count("__shared__")))
     text = _SHARED.sub(lambda found: f"RS_SHARED({found[1]}, {found[2]}, {found[3]}, {next(arrays)});", text)
+    sanitized = "" if checked else "#define RS_SANITIZED\n"
     entries = "\n".join(f"RS_EXPORT({name})" for name in names)
-    return f'#include "cuda_on_host.h"\n#line 1 "kernels"\n{with_writes(text)}\n{entries}\n'
+    return f'{sanitized}#include "cuda_on_host.h"\n#line 1 "kernels"\n{text}\n{entries}\n'
 
 
 def with_writes(text: str) -> str:

@@ -160,14 +160,14 @@ class Graph:
 
 
 def _memset_async(ptr: int, value: int, size: int, stream: int) -> None:
-    part = device().part_at(ptr, size, "memsetAsync")
+    part = device().bytes_at(ptr, size, "memsetAsync")
     device().submit(lambda to: to.fill(value), [part], [], stream)
 
 
 def _memcpy_async(dst: int, src: int, size: int, kind: int, stream: int) -> None:
     if kind != runtime.memcpyDeviceToDevice:
         raise NotImplementedError("the stand-in copies between host and device by get and set")
-    to, source = (device().part_at(at, size, "memcpyAsync") for at in (dst, src))
+    to, source = (device().bytes_at(at, size, "memcpyAsync") for at in (dst, src))
     device().submit(np.copyto, [to], [source], stream)
 
 
@@ -184,7 +184,10 @@ def _submit_product(product: Product) -> None:
         raise CUDARuntimeError(f"its stream is {here.cublas_stream}, the current one is {here.stream}")
     if here.capturing and (here.cublas_workspace is None or here.cublas_workspace() is None):
         raise CUDARuntimeError("it has no workspace of its own, and must allocate one while a stream is captured")
-    parts = {name: here.part_at(*place, f"matrix {name}") for name, place in product.operands().items()}
+    parts = {name: here.part_at(*place, f"matrix {name}") for name, place in product.matrices().items()}
+    for name in "ab":
+        if np.shares_memory(parts["c"].elements(), parts[name].elements()):
+            raise CUDARuntimeError(f"the product is written over its own operand {name}")
     read = [parts["a"], parts["b"]] + ([parts["c"]] if product.beta else [])
     here.submit(lambda *_: host_blas.run(product), [parts["c"]], read)
 
@@ -195,7 +198,7 @@ def _set_cublas_stream(stream: int) -> None:
 
 
 def _set_cublas_workspace(address: int, size: int) -> None:
-    device().cublas_workspace = device().part_at(address, size, "the workspace").memory
+    device().cublas_workspace = device().bytes_at(address, size, "the workspace").memory
 
 
 runtime = SimpleNamespace(

@@ -7,6 +7,7 @@ during a capture, a graph whose memory was given back.
 
 from __future__ import annotations
 
+import ctypes
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ ALIGNMENT = 512
 """Bytes; memory of CuPy's pool begins at multiples of it."""
 
 NULL_STREAM = 0
+_LIBC = ctypes.CDLL(None)
 
 
 class CUDARuntimeError(RuntimeError):
@@ -26,13 +28,16 @@ class CUDARuntimeError(RuntimeError):
 
 
 class Memory:
-    """An allocation, filled with what is not a number as a float and far out of any range as an integer."""
+    """An allocation, filled with numbers that are far out of any range."""
 
     def __init__(self, size: int) -> None:
-        room = np.full(size + ALIGNMENT, 0x7F, np.uint8)
-        start = -room.ctypes.data % ALIGNMENT
-        self.bytes = room[start : start + size]
-        self.address: int = self.bytes.ctypes.data
+        place = ctypes.c_void_p()
+        if _LIBC.posix_memalign(ctypes.byref(place), ctypes.c_size_t(ALIGNMENT), ctypes.c_size_t(max(size, 1))):
+            raise MemoryError
+        self.address = place.value or 0
+        weakref.finalize(self, _LIBC.free, place)
+        self.bytes = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(self.address))
+        self.bytes.fill(0x7F)
         self.pending: dict[int, bool] = {}  # streams that may still be using it, and whether they write
 
     def used_on(self, stream: int, writes: bool) -> None:
@@ -105,13 +110,19 @@ class Device:
         self._memories.add(memory)
         return memory
 
-    def part_at(self, address: int, size: int, what: str) -> Part:
-        """So many bytes of whichever memory they lie in; CUDARuntimeError if they lie in none."""
+    def part_at(self, address: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: np.dtype[Any], what: str) -> Part:
+        """An array of whichever memory it lies in; CUDARuntimeError if it lies in none."""
+        last = sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
+        size = last + dtype.itemsize if all(shape) else 0
         for memory in self._memories:
             offset = address - memory.address
             if offset >= 0 and offset + size <= memory.bytes.size:
-                return Part(weakref.ref(memory), offset, (size,), (1,), np.dtype(np.uint8))
+                return Part(weakref.ref(memory), offset, shape, strides, dtype)
         raise CUDARuntimeError(f"{what}: {size} bytes at {address:#x} lie in no memory of the device")
+
+    def bytes_at(self, address: int, size: int, what: str) -> Part:
+        """So many bytes of whichever memory they lie in; CUDARuntimeError if they lie in none."""
+        return self.part_at(address, (size,), (1,), np.dtype(np.uint8), what)
 
     # ------------------------------------------------------------------ work
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from tests.gpu.host_kernels import built
 
 NAME = "libcublas.so.13"
@@ -40,18 +42,19 @@ class Product(ctypes.Structure):
         ("compute_type", ctypes.c_int),
     ]
 
-    def operands(self) -> dict[str, tuple[int, int]]:
-        """Address and length in bytes of the part of memory that each matrix spans."""
-        size = 8 if self.data_type else 4
-        shapes = {
+    def matrices(self) -> dict[str, tuple[int, tuple[int, ...], tuple[int, ...], np.dtype[Any]]]:
+        """Address, shape, strides and type of each matrix: (number in the batch, column, row)."""
+        dtype = np.dtype(np.float64 if self.data_type else np.float32)
+        sizes = {
             "a": (self.k, self.m) if self.transpose_a else (self.m, self.k),
             "b": (self.n, self.k) if self.transpose_b else (self.k, self.n),
             "c": (self.m, self.n),
         }
         found = {}
-        for name, (rows, columns) in shapes.items():
-            last = (self.batch - 1) * getattr(self, f"stride_{name}") + (columns - 1) * getattr(self, f"ld{name}") + rows
-            found[name] = (getattr(self, name), last * size if rows and columns else 0)
+        for name, (rows, columns) in sizes.items():
+            stride, leading = getattr(self, f"stride_{name}"), getattr(self, f"ld{name}")
+            strides = (stride * dtype.itemsize, leading * dtype.itemsize, dtype.itemsize)
+            found[name] = (getattr(self, name) or 0, (self.batch, columns, rows), strides, dtype)
         return found
 
 

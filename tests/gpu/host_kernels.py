@@ -22,7 +22,9 @@ Host = np.ndarray[Any, Any]
 
 HERE = Path(__file__).parent
 COMPILER = shutil.which("g++")
-FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-fno-gnu-unique", "-fvisibility=hidden", "-Wall", "-Werror", "-Wno-unused")
+FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-fno-gnu-unique", "-fvisibility=hidden")
+
+SANITIZERS = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
 class Launch(ctypes.Structure):
@@ -66,9 +68,10 @@ def built(text: str, name: str, *flags: str) -> Path:
 
 
 @cache
-def runtime() -> Path:
+def runtime(sanitized: bool) -> Path:
     """The library that runs the threads of all kernels, loaded."""
-    path = built('#include "threads.cpp"\n#include "races.cpp"\n', "libthreads_on_host.so", "-O2")
+    flags = SANITIZERS if sanitized else ["-O2"]
+    path = built('#include "threads.cpp"\n#include "races.cpp"\n', "libthreads_on_host.so", *flags)
     ctypes.CDLL(str(path))
     return path
 
@@ -84,12 +87,19 @@ def _cache() -> Path:
 
 
 class HostModule:
-    """The kernels of one CUDA text; `kernels` says what each of them takes."""
+    """The kernels of one CUDA text; `kernels` says what each of them takes.
+
+    Where `sanitized` is set, pointers are plain ones, and the sanitizers of the compiler watch them instead.
+    """
+
+    sanitized = False
 
     def __init__(self, code: str, options: tuple[str, ...]) -> None:
         self.kernels = kernels(code, options)
-        macros = [option for option in options if option.startswith("-D")]
-        self._library = ctypes.CDLL(str(built(for_the_host(code, list(self.kernels)), "kernels.so", *macros, str(runtime()))))
+        flags = [option for option in options if option.startswith("-D")]
+        flags += SANITIZERS if self.sanitized else []
+        text = for_the_host(code, list(self.kernels), checked=not self.sanitized)
+        self._library = ctypes.CDLL(str(built(text, "kernels.so", *flags, str(runtime(self.sanitized)))))
 
     def run(self, name: str, launch: Launch, arguments: Sequence[Host]) -> None:
         """Run a kernel to its end, a number being an array of one; RuntimeError if it does what a kernel must not do."""

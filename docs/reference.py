@@ -12,10 +12,11 @@ from pathlib import Path
 
 from rnnspec.commands.reference import PAGES, described
 from rnnspec.frontend.arguments import REQUIRED, Argument
-from rnnspec.frontend.functions import FUNCTIONS, RESERVED, Part, functions_of
+from rnnspec.frontend.functions import FUNCTIONS, Part, functions_of
 from rnnspec.frontend.schema import KEYS, SECTIONS
 from rnnspec.frontend.schema import REQUIRED as REQUIRED_SECTIONS
 from rnnspec.frontend.settings import SETTINGS
+from rnnspec.frontend.words import RESERVED
 
 PAGE = Path(__file__).parent / "reference.md"
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from hypothesis import strategies
 
 from rnnspec.frontend.cell_definitions import LIBRARY
-from rnnspec.frontend.functions import OF_BATCHES
 from rnnspec.frontend.typed import (
     Equation,
     Expr,
@@ -30,6 +29,7 @@ from rnnspec.frontend.typed import (
     When,
     walk,
 )
+from rnnspec.frontend.words import OF_BATCHES
 from tests.nodes import add, at, call, mul, sigmoid, tanh
 from tests.random_expressions import Expressions
 from tests.sketch import CellCall, Sketch

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from rnnspec import compile_spec
-from rnnspec.frontend.functions import ALIASES, FUNCTIONS, RESERVED
+from rnnspec.frontend.functions import ALIASES, FUNCTIONS
+from rnnspec.frontend.words import RESERVED
 from rnnspec.script.calls import FUNCTIONS as NUMPY_FUNCTIONS
 
 SPEC = """

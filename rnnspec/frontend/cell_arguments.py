@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rnnspec.diagnostics import Diagnostic, problem
-from rnnspec.frontend.functions import FUNCTIONS, RESERVED
 from rnnspec.frontend.matching import matched
 from rnnspec.frontend.schema import Fields
 from rnnspec.frontend.sizes import Origin, Size
@@ -16,6 +15,7 @@ from rnnspec.frontend.source import Node as YamlNode
 from rnnspec.frontend.source import Scalar
 from rnnspec.frontend.syntax import CallNode, Node, RefNode
 from rnnspec.frontend.values import read_flag, read_number, read_whole
+from rnnspec.frontend.words import taken
 
 REVERSE = "reverse"
 """The argument that every cell has."""
@@ -54,10 +54,9 @@ def read_arguments(fields: Fields, problems: list[Diagnostic]) -> tuple[CellArgu
 
 def _read(key: Scalar, node: YamlNode, problems: list[Diagnostic]) -> CellArgument | None:
     name = key.value
-    meaning = "an argument of every cell" if name == REVERSE else RESERVED.get(name)
-    meaning = "a function" if name in FUNCTIONS else meaning
-    if meaning:
-        problems.append(problem("E0204", f"`{name}` cannot be used as a name: it is {meaning}", key.span))
+    wrong = taken(name, key.span, ("an argument of every cell", (REVERSE,)))
+    if wrong is not None:
+        problems.append(wrong)
         return None
     found = TYPE.match(node.value) if isinstance(node, Scalar) else None
     if found is None or not isinstance(node, Scalar):

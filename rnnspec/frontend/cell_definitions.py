@@ -10,13 +10,13 @@ from importlib import resources
 from rnnspec.diagnostics import Diagnostic, Source, Span, SpecError, problem, suggest
 from rnnspec.frontend.cell_arguments import CellArgument, read_arguments
 from rnnspec.frontend.equations import parse_block
-from rnnspec.frontend.functions import FUNCTIONS, RESERVED
-from rnnspec.frontend.parameters import NAME, read_shape, read_size
+from rnnspec.frontend.parameters import read_shape, read_size
 from rnnspec.frontend.schema import KEYS, Fields, read_fields, read_section
 from rnnspec.frontend.sizes import Size
 from rnnspec.frontend.source import Node, Scalar, read_yaml
 from rnnspec.frontend.source import Sequence as YamlSequence
 from rnnspec.frontend.syntax import EquationNode
+from rnnspec.frontend.words import NAME, is_name, meaning, taken
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def read_cells(section: Fields, problems: list[Diagnostic], library: bool = Fals
     """The cells of a section `cells:`."""
     cells = {}
     for key, value in section:
-        if not NAME.match(key.value) or key.value in RESERVED or key.value in FUNCTIONS:
+        if not is_name(key.value) or meaning(key.value):
             message = f"`{key.value[:40]}` cannot be the name of a cell"
             problems.append(problem("E0204", message, key.span))
             continue
@@ -102,14 +102,10 @@ def _check_cell(cell: Cell, output: Scalar, problems: list[Diagnostic]) -> None:
     for state, _ in cell.states:
         if state.value not in defined:
             problems.append(no_equation(state, sorted(defined)))
-    taken = {*cell.inputs, *(argument.name for argument in cell.args)}
+    own = {*cell.inputs, *(argument.name for argument in cell.args)}
     for equation in cell.equations:
-        name = equation.left.name
-        meaning = RESERVED.get(name) or ("a function" if name in FUNCTIONS else None)
-        if meaning or name in taken:
-            meaning = meaning or "an input or an argument of this cell"
-            message = f"`{name}` cannot be used as a name: it is {meaning}"
-            problems.append(problem("E0204", message, equation.left.name_span))
+        wrong = taken(equation.left.name, equation.left.name_span, ("an input or an argument of this cell", own))
+        problems += [wrong] if wrong else []
 
 
 def no_equation(state: Scalar, names: Sequence[str]) -> Diagnostic:

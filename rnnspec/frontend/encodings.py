@@ -8,9 +8,7 @@ from typing import Literal, cast
 
 from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
 from rnnspec.frontend.equations import parse_value
-from rnnspec.frontend.functions import FUNCTIONS, OF_BATCHES, RESERVED
 from rnnspec.frontend.offers import Column, Offer
-from rnnspec.frontend.parameters import NAME
 from rnnspec.frontend.schema import Fields
 from rnnspec.frontend.settings import resolve
 from rnnspec.frontend.sizes import Form, Origin, Size, vector
@@ -18,6 +16,7 @@ from rnnspec.frontend.source import Node, Scalar
 from rnnspec.frontend.syntax import CallNode, RefNode, StringNode, walk
 from rnnspec.frontend.syntax import Node as SyntaxNode
 from rnnspec.frontend.typed import Setting, When
+from rnnspec.frontend.words import OF_BATCHES, is_name, malformed, taken
 
 Section = Literal["inputs", "targets"]
 
@@ -69,17 +68,12 @@ class Encoder:
 
     def _name_is_free(self, key: Scalar, section: Section) -> bool:
         name = key.value
-        if not NAME.match(name) or len(name) > 64:
-            note = "a name is a letter followed by letters, digits or `_`"
-            message = f"`{name[:40]}` is not a valid name for an {section[:-1]}".replace("an target", "a target")
-            self.problems.append(problem("E0204", message, key.span, note=note))
+        if not is_name(name):
+            self.problems.append(malformed(name, "an input" if section == "inputs" else "a target", key.span))
             return False
-        meaning = RESERVED.get(name) or ("a function" if name in FUNCTIONS else None)
-        meaning = meaning or ("a size" if name in self.sizes else None)
-        meaning = meaning or ("a part of every batch" if name in OF_BATCHES else None)
-        if meaning:
-            message = f"`{name}` cannot be used as a name: it is {meaning}"
-            self.problems.append(problem("E0204", message, key.span))
+        wrong = taken(name, key.span, ("a size", self.sizes), ("a part of every batch", OF_BATCHES))
+        if wrong is not None:
+            self.problems.append(wrong)
             return False
         before = {item.name: item.span for item in self.items} | self.broken
         if name in before:

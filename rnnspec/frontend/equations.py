@@ -20,13 +20,13 @@ from rnnspec.frontend.parser import PARSER
 from rnnspec.frontend.source import Mapping, Scalar, Sequence
 from rnnspec.frontend.source import Node as YamlNode
 from rnnspec.frontend.syntax import CallNode, EquationNode, Node, NumberNode, RefNode, depth, walk
+from rnnspec.frontend.words import MAX_NAME
 
 Start = Literal["equations", "value"]
 
 MAX_BRACKETS = 60
 MAX_DEPTH = 120
 MAX_ERRORS = 20
-MAX_NAME = 64
 
 
 def parse_block(node: YamlNode, problems: list[Diagnostic], section: str = "model") -> list[EquationNode] | None:

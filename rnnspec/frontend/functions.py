@@ -269,24 +269,6 @@ ALIASES: dict[str, str] = {
 }  # fmt: skip
 """What other systems call it, and what to write here."""
 
-RESERVED: dict[str, str] = {
-    "t": "the time index",
-    "T": "the last time step",
-    "true": "a constant",
-    "false": "a constant",
-    "and": "an operator",
-    "or": "an operator",
-    "not": "an operator",
-    "mask": "the built-in padding mask",
-}
-"""Names that mean something everywhere."""
-
-OF_BATCHES = ("length", "fresh", "seen", "begins")
-"""What a batch holds beside inputs and targets."""
-
-OF_CHECKPOINTS = ("step", "digest", "file", "allow_pickle")
-"""What a file of parameters holds beside them, and how it is written."""
-
 
 def when_of(function: str, whens: Iterable[When]) -> When:
     """How the result of a function or operator relates to time, from how its values do."""

@@ -10,7 +10,7 @@ from typing import Literal
 from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
 from rnnspec.frontend import syntax
 from rnnspec.frontend.calls import CallReader
-from rnnspec.frontend.functions import FUNCTIONS, OPERATORS, RESERVED, when_of
+from rnnspec.frontend.functions import FUNCTIONS, OPERATORS, when_of
 from rnnspec.frontend.misuse import Symbol, defined_twice, is_condition, misused, not_a_number
 from rnnspec.frontend.parameters import Declarations
 from rnnspec.frontend.scope import MODEL, Definition, Draft, Place, Scope
@@ -18,6 +18,7 @@ from rnnspec.frontend.sizes import Size
 from rnnspec.frontend.syntax import Node, RefNode
 from rnnspec.frontend.time import Index, read_index
 from rnnspec.frontend.typed import Call, Expr, Last, Mask, Number, Parameter, Read
+from rnnspec.frontend.words import RESERVED, taken
 
 MATRIX_NAME = re.compile(r"(.*\.)?[WUVRPE](_[A-Za-z0-9_]+|[0-9]*)\Z")
 VECTOR_NAME = re.compile(r"(.*\.)?(b|g|beta|gamma)(_[A-Za-z0-9_]+|[0-9]*)\Z")
@@ -65,10 +66,10 @@ class Names:
         left, name = definition.left, definition.name
         if definition.start is not None:
             return True
-        meaning = self._meaning(left.name) if "." not in name else None
-        if meaning:
-            message = f"`{left.name}` cannot be used as a name: it is {meaning}"
-            self.problems.append(problem("E0204", message, left.name_span))
+        others = (("a size", self.sizes), ("a cell", self.calls.cells))
+        wrong = taken(left.name, left.name_span, *others) if "." not in name else None
+        if wrong is not None:
+            self.problems.append(wrong)
             self.broken.add(name)
             return False
         before = self.symbols.get(name)
@@ -78,16 +79,6 @@ class Names:
         span = definition.scope.shown(left.name_span)
         self.symbols[name] = Symbol("variable", "step" if definition.timed else "sequence", span)
         return True
-
-    def _meaning(self, name: str) -> str | None:
-        """What a name means already, if it cannot be the name of a variable."""
-        if name in RESERVED:
-            return RESERVED[name]
-        if name in FUNCTIONS:
-            return "a function"
-        if name in self.sizes:
-            return "a size"
-        return "a cell" if name in self.calls.cells else None
 
     def _may_start(self, definition: Definition) -> bool:
         """A start belongs to a timed equation."""

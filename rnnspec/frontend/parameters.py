@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
-from rnnspec.frontend.functions import OF_CHECKPOINTS
 from rnnspec.frontend.initial import named
 from rnnspec.frontend.schema import KEYS, Fields, read_fields
 from rnnspec.frontend.scope import MODEL, Scope
@@ -25,9 +24,9 @@ from rnnspec.frontend.source import Node, Scalar, Sequence
 from rnnspec.frontend.syntax import CallNode
 from rnnspec.frontend.typed import ParameterInfo, Setting, Shape
 from rnnspec.frontend.values import FRACTION, NOT_NEGATIVE, POSITIVE, read_flag, read_number, read_whole
+from rnnspec.frontend.words import NAME, OF_CHECKPOINTS, taken
 
 PATTERN = re.compile(r"[A-Za-z*][A-Za-z0-9_.*]*\Z")
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 ONES = re.compile(r"(.*\.)?(g|gamma)(_[A-Za-z0-9_]+|[0-9]*)\Z")
 TIE = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_.]*?)(?P<transposed>\.T)?\Z")
 
@@ -260,6 +259,5 @@ def check_trained(parameters: Iterable[ParameterInfo], model: Span, problems: li
 def check_names(parameters: Iterable[ParameterInfo], problems: list[Diagnostic]) -> None:
     """Refuse names that the files of a run use for something else."""
     for info in parameters:
-        if info.name in OF_CHECKPOINTS and info.span is not None:
-            message = f"`{info.name}` cannot be used as a name: it is an entry of every file of parameters"
-            problems.append(problem("E0204", message, info.span))
+        found = taken(info.name, info.span, ("an entry of every file of parameters", OF_CHECKPOINTS)) if info.span else None
+        problems += [found] if found else []

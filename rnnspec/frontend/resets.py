@@ -13,6 +13,7 @@ from rnnspec.frontend.shape_rules import written
 from rnnspec.frontend.source import Node, Scalar
 from rnnspec.frontend.typed import Input, Model, Read, walk
 from rnnspec.frontend.values import Range, read_whole
+from rnnspec.frontend.words import taken
 
 BEGINS = "begins"
 """The input that says at which steps states are set back: above 0 where a piece of a sequence begins."""
@@ -51,6 +52,6 @@ def with_resets(model: Model, problems: list[Diagnostic]) -> Model:
     """The model with one more input, which sets its states back."""
     spans = {e.name: e.span for e in model.equations} | {p.name: p.span for p in model.parameters}
     span = spans.get(BEGINS)
-    if span is not None:
-        problems.append(problem("E0204", f"`{BEGINS}` cannot be used as a name: it is what `reset_after` reads", span))
+    wrong = taken(BEGINS, span, ("what `reset_after` reads", (BEGINS,))) if span is not None else None
+    problems += [wrong] if wrong else []
     return replace(model, inputs=(*model.inputs, Input(BEGINS, (), "step", "real")), begins=BEGINS)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnnspec.diagnostics import Diagnostic, Span, problem
-from rnnspec.frontend.functions import FUNCTIONS, RESERVED
-from rnnspec.frontend.parameters import NAME
 from rnnspec.frontend.schema import KEYS, TRAIN_SETTINGS, Fields, read_fields, read_section
 from rnnspec.frontend.settings import resolve
 from rnnspec.frontend.sizes import Origin, Size
@@ -18,6 +16,7 @@ from rnnspec.frontend.state_clips import read_clip, read_state_clips
 from rnnspec.frontend.syntax import CallNode
 from rnnspec.frontend.typed import Monitor, Setting, Train
 from rnnspec.frontend.values import Range, read_flag, read_number, read_whole
+from rnnspec.frontend.words import is_name, malformed, taken
 
 SPEC_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 FROM_ZERO = Range(0, 2**63)
@@ -40,14 +39,9 @@ def read_dims(spec: Fields, problems: list[Diagnostic]) -> dict[str, Size]:
     sizes: dict[str, Size] = {}
     for key, node in read_section(spec, "dims", problems):
         name = key.value
-        if not NAME.match(name) or len(name) > 64:
-            note = "a name is a letter followed by letters, digits or `_`"
-            problems.append(problem("E0204", f"`{name[:40]}` is not a valid name for a size", key.span, note=note))
-            continue
-        meaning = RESERVED.get(name) or ("a function" if name in FUNCTIONS else None)
-        if meaning:
-            message = f"`{name}` cannot be used as a name: it is {meaning}"
-            problems.append(problem("E0204", message, key.span))
+        wrong = taken(name, key.span) if is_name(name) else malformed(name, "a size", key.span)
+        if wrong is not None:
+            problems.append(wrong)
             continue
         value = read_whole(node, f"the size `{name}`", problems)
         if value is not None:

@@ -55,7 +55,7 @@ def test_every_operation_is_printed_as_a_kernel_or_a_product() -> None:
     }  # of matrix products, always; `matmul` and `outer_sum` where their matrices are those of all sequences
     spelled = {"softmax", "log_softmax", "norm2", "dot", "inv_rms"}  # by a pass
     of_passes = {"gram", "row_sum", "flat", "beside", "columns", "halved"}  # that a GPU has no use for
-    whole = {"add", "mul", "squash", "min", "max", "mean_loss"}  # these have lines of their own
+    whole = {"add", "mul", "squash", "min", "max", "mean_loss", "lookup_sum"}  # these have lines of their own
     rows = (set(ELEMENTS) - {"tanh", "sigmoid", "start"}) | set(SPECIAL_KERNEL) | whole | library
     assert rows == COMPUTED - spelled - of_passes
     assert {row.helper for row in ELEMENTS.values()} - {""} <= set(KERNEL_HELPERS)

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from rnnspec.ir.graph import Rewrite
 from rnnspec.ir.program import Program, Value
 
+FEW = 512  # ids: up to here one matrix product is faster than looking for each of them
+
 
 def spell_out(program: Program) -> Program:
     """The same program without functions over all features but sums, the largest and the smallest element."""
@@ -63,6 +65,11 @@ def spell_out(program: Program) -> Program:
     def extreme(value: Value, arg: int) -> int:
         return arg if graph[arg].shape == (1,) else graph.rebuild(value)
 
+    def lookup_sum(value: Value, arg: int, ids: int) -> int:
+        if value.attr > FEW:
+            return graph.rebuild(value)
+        return graph.emit("outer_sum", arg, graph.emit("one_hot", ids, attr=value.attr, name=f"{graph[ids].name}_one_hot"))
+
     rules: dict[str, Callable[..., int]] = {
         "softmax": softmax,
         "log_softmax": log_softmax,
@@ -73,6 +80,7 @@ def spell_out(program: Program) -> Program:
         "weighted_total": weighted_total,
         "max": extreme,
         "min": extreme,
+        "lookup_sum": lookup_sum,
     }
     for value in program.values.values():
         graph.origin, graph.hint = value.origin, value.name

@@ -22,8 +22,9 @@ STEP = "    "
 def kernel(plan: Plan, values: Mapping[int, Value], storage: Storage, spoken: set[str], prefix: str, name: str) -> Launch:
     """The text of a kernel, and how it is launched."""
     made = Kernel(plan, values, storage, spoken, prefix)
-    if values[plan.kernel.ids[0]].op == "mean_loss":
-        return mean_loss(made, name)
+    whole = WHOLE.get(values[plan.kernel.ids[0]].op)
+    if whole is not None:
+        return whole(made, name)
     return elementwise(made, name) if plan.is_elementwise else blockwise(made, name)
 
 
@@ -170,6 +171,41 @@ def mean_loss(made: Kernel, name: str) -> Launch:
     ]
     made.written.add(made.storage.arrays[item].text)
     return written(made, name, [], "1", 1024)
+
+
+def lookup_sum(made: Kernel, name: str) -> Launch:
+    """Columns added up by id: a block for each id looks for it, many places at a time, and adds the columns that it finds."""
+    (item,) = made.plan.kernel.ids
+    value = made.values[item]
+    terms, ids = value.args
+    made.used.add("largest")
+    made.comment(value, STEP)
+    rows, count = value.shape[0], steps_and_sequences(made, value)
+    made.lines += [
+        f"{STEP}for (int first = 0; first < {rows}; first += blockDim.x) {{",
+        f"{STEP * 2}const int j = first + threadIdx.x;",
+        f"{STEP * 2}real sum = 0;",
+        f"{STEP * 2}for (int start = 0; start < {count}; start += blockDim.x) {{",
+        f"{STEP * 3}int k = start + threadIdx.x;",
+        f"{STEP * 3}const bool here = k < {count} && {everywhere(made, ids, '0')} == int(blockIdx.x);",
+        f"{STEP * 3}places[threadIdx.x] = here ? k : -1;",
+        f"{STEP * 3}if (largest(here) == 0) continue;  // most often; the others have written their places by now",
+        f"{STEP * 3}for (unsigned l = 0; l < blockDim.x; l++) {{",
+        f"{STEP * 4}k = places[l];",
+        f"{STEP * 4}if (k >= 0 && j < {rows}) sum += {everywhere(made, terms, 'j')};",
+        f"{STEP * 3}}}",
+        f"{STEP * 3}__syncthreads();  // before places are written again",
+        f"{STEP * 2}}}",
+        f"{STEP * 2}if (j < {rows}) {made.array(item)}[j * {value.attr} + blockIdx.x] = sum;",
+        f"{STEP}}}",
+    ]
+    made.written.add(made.storage.arrays[item].text)
+    width = min(WIDEST, -(-rows // 32) * 32)
+    return written(made, name, [f"{STEP}__shared__ int places[{WIDEST}];"], str(value.attr), width)
+
+
+WHOLE = {"mean_loss": mean_loss, "lookup_sum": lookup_sum}
+"""Operations that are a kernel of their own."""
 
 
 def samples_of(made: Kernel) -> str:

@@ -157,15 +157,6 @@ def step_at(kernel: Kernel, atom: Atom, value: Value, phase: int, counts: Counte
     return Text(f"{' && '.join(conditions)} ? {text} : real(0)", -1) if conditions else Text(text)
 
 
-def lookup_sum(kernel: Kernel, atom: Atom, value: Value, phase: int, counts: Counter[Any], indent: str) -> Text:
-    """Columns added up by id."""
-    a, ids = value.args
-    row = kernel.row(atom)
-    column, term = f"{grouped(row)} % {value.attr}", everywhere(kernel, a, f"{grouped(row)} / {value.attr}")
-    head = f"for (int k = 0; k < {steps_and_sequences(kernel, value)}; k++)"
-    return summed(kernel, value, f"{head} if ({everywhere(kernel, ids, '0')} == {column})", term, indent)
-
-
 def outer_sum(kernel: Kernel, atom: Atom, value: Value, phase: int, counts: Counter[Any], indent: str) -> Text:
     """a b^T of matrices, summed over steps, sequences and columns."""
     (a, b), row = value.args, grouped(kernel.row(atom))
@@ -240,7 +231,6 @@ SPECIAL: dict[str, Special] = {
     "last": last,
     "at_last": at_last,
     "step_at": step_at,
-    "lookup_sum": lookup_sum,
     "outer_sum": outer_sum,
     "label_rows": label_rows,
     "label_skips": label_skips,

@@ -11,6 +11,7 @@ import torch
 
 from rnnspec.compiler import Compiled, compile_spec
 from rnnspec.diagnostics import SpecError
+from rnnspec.verify.certificate import verify
 from rnnspec.verify.compare import Array, compare
 from rnnspec.verify.probe import Probe, probe
 from tests.corpus import LEVELS
@@ -88,6 +89,15 @@ def test_gradients_with_the_same_numbers(text: str, level: int) -> None:
     certificate = compiled(text, level).verify(("complex-step", "torch"))
     certificate.require()
     assert certificate.drawn
+
+
+@pytest.mark.parametrize("reference", ["complex-step", "torch"])
+def test_a_script_that_forgets_to_draw_is_not_proven(reference: str) -> None:
+    """Nor is one that would be right in evaluation: numbers that no script has drawn are none that could be drawn."""
+    forgetful = SPEC.replace("noise(x[t], 0.3)", "x[t]").replace("zoneout(c[t], h[t-1], 0.25)", "0.25 * h[t-1] + 0.75 * c[t]")
+    script = compiled(forgetful.replace('dropout(h[t], 0.5, shared="time")', "h[t]"), 1).load()
+    certificate = verify(script, compiled(SPEC, 1).spec, (reference,))
+    assert not certificate.passed and not certificate.drawn
 
 
 @LEVEL

@@ -40,6 +40,10 @@ DRAWN: dict[str, tuple[Callable[[Call], float], Applied]] = {
 """Functions with random numbers: what evaluation takes instead, and what is done with them."""
 
 
+UNDRAWN = 3.0
+"""What a script draws that draws nothing, as none of it is read: were it read after all, another loss would show it."""
+
+
 @dataclass(frozen=True)
 class Library:
     """What a reference needs of an array library: how to make an array, and a row for each function."""
@@ -237,9 +241,10 @@ class Run:
         """A function of its values and of what was drawn for its place."""
         mean, applied = DRAWN[node.function]
         values = _aligned([self.value(arg, step) for arg in node.args])
-        if not self.drawn:  # a script also draws nothing where nothing of it would be read
+        if self.drawn is None:
             return applied(mean(node), *values)
-        numbers = self.drawn[int(str(node.option("place")))]
+        undrawn = np.full((1, 1, *(node.shape or (1,))), UNDRAWN)
+        numbers = self.drawn[int(str(node.option("place")))] if self.drawn else undrawn
         shared = numbers.shape[1] == 1 or node.when != "step"
         at_step = numbers[:, 0 if shared else step - 1]
         return applied(self.array(at_step.reshape(len(at_step), *node.shape)), *values)

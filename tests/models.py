@@ -141,7 +141,8 @@ class Builder:
         cell, units = self.random.choice(["lstm", "gru", *CELLS]), self.random.choice(self.sizes)
         size, depth = self.random.choice(self.sizes), self.random.choice([0, 0, 1])
         vector = self._expressions(self._readable("step")).vector(size, depth)
-        cell = "lstm" if cell in LOOK_BACK and vector.when != "step" else cell
+        plain = isinstance(vector, Read) and vector.when != "step"  # an expression would become an equation for each step
+        cell = "lstm" if plain and cell in LOOK_BACK else cell
         reverse = self.random.random() < 0.4
         line = CellCall(self._name(), cell, vector, units, reverse)
         self.lines.append(line)

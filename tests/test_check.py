@@ -265,6 +265,14 @@ def test_a_cell_that_is_meant_is_named() -> None:
     assert found.notes == (("help", "did you mean `lstm_peephole`?"), ("note", "`rnnspec cells` lists them all"))
 
 
+def test_a_cell_that_looks_back_says_how_to_give_it_a_value_without_time() -> None:
+    lines = ("c = W_c @ x[T]", "h[t] = qrnn(c, units=3)", "y[t] = W_y @ h[t]")
+    _, (found, *_) = check(written(model=equations(*lines), states="{c: 4}"))
+    assert found.message == "`c` does not change with time, but the cell `qrnn` reads it at another step"
+    assert found.notes[0] == ("help", "add an equation such as `v[t] = c`, and give `v[t]` to the cell")
+    model_of("c = W_c @ x[T]", "v[t] = c", "h[t] = qrnn(v[t], units=3)", "y[t] = W_y @ h[t]", states="{c: 4}")
+
+
 def test_inner_values_can_be_read_and_handed_on() -> None:
     model = model_of("a[t] = lstm(x[t], units=4)", "b[t] = rnn(a.c[t], units=3)", "y[t] = W_y @ b[t]", states=None)
     assert "b[t] = tanh(b.W_h @ a.c[t] + b.U_h @ b[t-1] + b.b_h)" in shown(model)
@@ -394,6 +402,9 @@ MARKED = {
     "start alone": equations("hh[0] = b_h  # error: E0201", "h[t] = W_h @ x[t]", "y[t] = W_y @ h[t]"),
     "start reads [t]": equations("h[0] = W_s @ x[t]  # error: E0407", "h[t] = h[t-1]", "y[t] = W_y @ h[t]"),
     "index on untimed": equations("c = b_c", "h[t] = W_h @ x[t] + c[t]  # error: E0404", "y[t] = W_y @ h[t]"),
+    "cell that looks back at a value without time": equations(
+        "c = W_c @ x[T]", "h[t] = qrnn(c, units=3)  # error: E0404", "y[t] = W_y @ h[t]"
+    ),
     "condition as value": equations("h[t] = W_h @ x[t]", "y[t] = W_y @ (h[t] > 0)  # error: E0209"),
     "loss in the model": equations("h[t] = mse(x[t], x[t]) * b_h  # error: E0205", "y[t] = W_y @ h[t]"),
     "variable called": equations("h[t] = W_h @ x[t]", "y[t] = W_y @ h(t)  # error: E0205"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rnnspec.diagnostics import Diagnostic, Span
+from rnnspec.diagnostics import Diagnostic, Span, problem
 from rnnspec.frontend.functions import CONDITIONS
 from rnnspec.frontend.scope import Definition, Place, Scope
 from rnnspec.frontend.syntax import RefNode
@@ -33,6 +33,8 @@ def misused(symbol: Symbol, node: RefNode, index: Index, scope: Scope, place: Pl
     if symbol.when != "step":
         if index.kind == "none" or (name in scope.inputs and index == Index("t")):
             return None
+        if name in scope.inputs and scope.call is not None:
+            return _input_without_time(node, scope, scope.call)
         message = f"`{name}` does not change with time"
         return scope.problem("E0404", message, node.span, help=f"write `{name}`")
     if index.kind == "none":
@@ -49,6 +51,14 @@ def misused(symbol: Symbol, node: RefNode, index: Index, scope: Scope, place: Pl
         message = "`[T]` cannot be used in a cell that runs in reverse"
         return scope.problem("E0406", message, node.span)
     return None
+
+
+def _input_without_time(node: RefNode, scope: Scope, call: Span) -> Diagnostic:
+    """A cell that looks back at its input was given something that is the same at every step."""
+    given = scope.full(node.name)
+    message = f"`{given}` does not change with time, but the cell `{scope.cell}` reads it at another step"
+    help = f"add an equation such as `v[t] = {given}`, and give `v[t]` to the cell"
+    return problem("E0404", message, call, help=help, note=f"inside the cell `{scope.cell}`: `{node.span.text}`")
 
 
 def defined_twice(definition: Definition, before: Symbol) -> Diagnostic:

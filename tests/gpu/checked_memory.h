@@ -22,38 +22,45 @@ struct Subscript {
     Subscript(Number at, int line = __builtin_LINE()) : at(static_cast<std::ptrdiff_t>(at)), line(line) {}
 };
 
-// A pointer into an array that begins at `first` and ends before `last`.
+// An array that begins at `first` and ends before `last`.
+template <class T> struct Range {
+    T *first, *last;
+    Name name;
+};
+
+// A pointer into an array.
 template <class T> class Pointer {
 public:
-    Pointer(T* at, T* first, T* last, const char* name) : at_(at), first_(first), last_(last), name_(name) {}
+    Pointer(T* at, const Range<T>& array) : at_(at), array_(array) {}
 
     // The number that lies there: x[i] where it is read.
     std::remove_const_t<T> operator[](Subscript subscript) const {
         T* element = place(subscript);
-        note_read(element, name_, element - first_, subscript.line);
+        note_read(element, array_.name, element - array_.first, subscript.line);
         return *element;
     }
     // The place: x[i] where something is assigned to it.
     T& written(Subscript subscript) const {
         T* element = place(subscript);
-        note_write(element, name_, element - first_, subscript.line);
+        note_write(element, array_.name, element - array_.first, subscript.line);
         return *element;
     }
 
-    Pointer operator+(std::ptrdiff_t steps) const { return Pointer(at_ + steps, first_, last_, name_); }
+    Pointer operator+(std::ptrdiff_t steps) const { return Pointer(at_ + steps, array_); }
     Pointer operator-(std::ptrdiff_t steps) const { return *this + -steps; }
     Pointer& operator+=(std::ptrdiff_t steps) { return *this = *this + steps; }
-    operator Pointer<const T>() const { return Pointer<const T>(at_, first_, last_, name_); }
+    operator Pointer<const T>() const { return Pointer<const T>(at_, {array_.first, array_.last, array_.name}); }
 
 private:
     T* place(Subscript subscript) const {
         T* element = at_ + subscript.at;
-        if (element < first_ || element >= last_) fail_outside(name_, element - first_, last_ - first_, subscript.line);
+        if (element < array_.first || element >= array_.last)
+            fail_outside(array_.name, element - array_.first, array_.last - array_.first, subscript.line);
         return element;
     }
 
-    T *at_, *first_, *last_;
-    const char* name_;
+    T* at_;
+    Range<T> array_;
 };
 
 // A `__shared__` array of a block; T is an array type, such as float[32] or float[8][33].
@@ -61,7 +68,7 @@ template <class T> class Shared {
     using Inner = std::remove_extent_t<T>;
 
 public:
-    Shared(T* array, const char* name) : array_(array), name_(name) {}
+    Shared(T* array, const Name& name) : array_(array), name_(name) {}
 
     auto operator[](Subscript subscript) const {
         Inner& element = place(subscript);
@@ -86,13 +93,13 @@ private:
     }
 
     T* array_;
-    const char* name_;
+    Name name_;
 };
 
 // `x[i] = ...` as cuda_source.py writes it; an array that a thread has for itself is nobody else's concern.
 template <class Array> auto& write(const Array& array, Subscript subscript) { return array.written(subscript); }
 template <class T, std::size_t SIZE> T& write(T (&array)[SIZE], Subscript subscript) {
-    if (std::size_t(subscript.at) >= SIZE) fail_outside("a local array", subscript.at, SIZE, subscript.line);
+    if (std::size_t(subscript.at) >= SIZE) fail_outside({"a local array"}, subscript.at, SIZE, subscript.line);
     return array[subscript.at];
 }
 

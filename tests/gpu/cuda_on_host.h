@@ -71,12 +71,12 @@ template <class T> T* shared_memory_of(int declaration, std::size_t bytes) {
 }
 
 template <class T> Shared<T> shared_array(int declaration, const char* name) {
-    return Shared<T>(shared_memory_of<T>(declaration, sizeof(T)), name);
+    return Shared<T>(shared_memory_of<T>(declaration, sizeof(T)), {name});
 }
 
 template <class T> Pointer<T> dynamic_array(const char* name) {
     T* first = shared_memory_of<T>(DYNAMIC, launch->shared_bytes);
-    return Pointer<T>(first, first, first + launch->shared_bytes / sizeof(T), name);
+    return Pointer<T>(first, {first, first + launch->shared_bytes / sizeof(T), {name}});
 }
 
 // ------------------------------------------------------------------ launching from Python
@@ -86,6 +86,7 @@ struct Argument {
     const char* name;
     void* address;
     std::int64_t size;
+    int restricted;
 };
 
 template <class T> struct Unpacked {
@@ -97,7 +98,7 @@ template <class T> struct Unpacked<T*> {
 template <class T> struct Unpacked<Pointer<T>> {
     static Pointer<T> from(const Argument& argument) {
         T* first = static_cast<T*>(argument.address);
-        return Pointer<T>(first, first, first + argument.size, argument.name);
+        return Pointer<T>(first, {first, first + argument.size, {argument.name, argument.restricted != 0}});
     }
 };
 

@@ -12,7 +12,7 @@ TYPES = {"float": np.dtype("float32"), "double": np.dtype("float64"), "int": np.
 
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\((\d+)[^)]*\)\s*)?(\w+)\s*\(([^)]*)\)')
-_PARAMETER = re.compile(r"(const\s+)?(\w+)\s*(\*?)\s*(?:__restrict__\s+)?(\w+)")
+_PARAMETER = re.compile(r"(const\s+)?(\w+)\s*(\*?)\s*(__restrict__\s+)?(\w+)")
 _POINTER = re.compile(r"\b((?:const\s+)?(?:real|float|double|int))\s*\*\s*(?:__restrict__\b)?")
 _SHARED = re.compile(r"__shared__\s+(\w+)\s+(\w+)\s*((?:\[[^\]]*\])+)\s*;")
 
@@ -22,12 +22,16 @@ _NAME = re.compile(r"(?:\b(\w+)\s+)?\b(\w+)$")
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a kernel: a number, or a pointer to elements of its type."""
+    """A parameter of a kernel: a number, or a pointer to elements of its type.
+
+    Of a restricted one the text promises that nobody writes by another pointer what is read by this one, or the reverse.
+    """
 
     name: str
     dtype: np.dtype
     pointer: bool
     constant: bool
+    restricted: bool
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def _parameter(text: str, types: dict[str, str]) -> Parameter:
     dtype = TYPES.get(types.get(match[2], match[2])) if match else None
     if match is None or dtype is None:
         raise ValueError(f"a kernel's parameter cannot be read: {text!r}")
-    return Parameter(match[4], dtype, match[3] == "*", bool(match[1]))
+    return Parameter(match[5], dtype, match[3] == "*", bool(match[1]), bool(match[4]))
 
 
 def for_the_host(code: str, names: list[str], checked: bool = True) -> str:

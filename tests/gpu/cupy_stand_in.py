@@ -73,7 +73,7 @@ def asarray(a: Any, dtype: Any = None) -> ndarray:
         return a.astype(dtype or a.dtype, copy=False)
     host = np.asarray(a, dtype)
     made = empty(host.shape, host.dtype)
-    made.take(np.array(host, order="C"))  # copied aside first, so that nobody waits
+    made._take(np.array(host, order="C"))  # copied aside first, so that nobody waits
     return made
 
 

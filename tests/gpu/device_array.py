@@ -93,9 +93,9 @@ class ndarray:  # noqa: N801 (the name that CuPy gives it)
             raise RuntimeError("Cannot set to non-contiguous array")
         if stream is None and device().stream == NULL_STREAM:
             device().waits += 1  # such a copy comes back when all work before it is done
-        self.take(arr, stream)
+        self._take(arr, stream)
 
-    def take(self, arr: Host, stream: Any = None) -> None:
+    def _take(self, arr: Host, stream: Any = None) -> None:
         """The copy itself, in its turn."""
         device().refuse_in_capture("an array is copied from the host")
         device().submit(lambda out: np.copyto(out, arr), [self.part()], [], None if stream is None else stream.ptr)

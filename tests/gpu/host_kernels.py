@@ -22,7 +22,7 @@ Host = np.ndarray[Any, Any]
 
 HERE = Path(__file__).parent
 COMPILER = shutil.which("g++")
-FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-fno-gnu-unique", "-fvisibility=hidden")
+FLAGS = ("-std=c++17", "-O0", "-fPIC", "-shared", "-fno-gnu-unique", "-fvisibility=hidden")
 
 SANITIZERS = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
@@ -42,7 +42,12 @@ class Launch(ctypes.Structure):
 class Argument(ctypes.Structure):
     """One argument of a kernel; the same layout in cuda_on_host.h."""
 
-    _fields_ = [("name", ctypes.c_char_p), ("address", ctypes.c_void_p), ("size", ctypes.c_int64)]
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("address", ctypes.c_void_p),
+        ("size", ctypes.c_int64),
+        ("restricted", ctypes.c_int),
+    ]
 
 
 def built(text: str, name: str, *flags: str) -> Path:
@@ -105,7 +110,8 @@ class HostModule:
         """Run a kernel to its end, a number being an array of one; RuntimeError if it does what a kernel must not do."""
         packed = (Argument * len(arguments))()
         for place, parameter, array in zip(packed, self.kernels[name].parameters, arguments, strict=True):
-            place.name, place.address, place.size = parameter.name.encode(), array.ctypes.data, array.size
+            place.name, place.restricted = parameter.name.encode(), parameter.restricted
+            place.address, place.size = array.ctypes.data, array.size
         report = ctypes.create_string_buffer(1000)
         if not self._library[f"rs_launch_{name}"](ctypes.byref(launch), packed, report, ctypes.c_size_t(len(report))):
             raise RuntimeError(f"kernel {name}, {report.value.decode()}")

@@ -36,6 +36,7 @@ struct Trace {
     std::uintptr_t address = 0;
     std::uint64_t launch = 0;
     Access writer, readers[2];
+    const char *written_by = nullptr, *restricted_to = nullptr;  // arrays that it is an element of
 };
 
 // The traces of a launch, by address.  Those of earlier launches count as free places.
@@ -46,7 +47,7 @@ public:
         const auto address = reinterpret_cast<std::uintptr_t>(element);
         Trace& trace = traces_[place_of(address)];
         if (trace.launch != launch_) {
-            trace = Trace{address, launch_, {}, {}};
+            trace = Trace{address, launch_, {}, {}, nullptr, nullptr};
             ++used_;
         }
         return trace;
@@ -80,8 +81,8 @@ private:
 
 Traces traces;
 
-std::string element_name(const char* array, std::ptrdiff_t index) {
-    return std::string(array) + "[" + std::to_string(index) + "]";
+std::string element_name(const Name& array, std::ptrdiff_t index) {
+    return std::string(array.text) + "[" + std::to_string(index) + "]";
 }
 
 [[noreturn]] void fail_race(const Access& other, const char* did, const char* does, const std::string& element, int line) {
@@ -90,29 +91,40 @@ std::string element_name(const char* array, std::ptrdiff_t index) {
                    std::to_string(other.line) + ", with no barrier between");
 }
 
+// A compiler may read what is restricted to an array once and for all, or from a cache that no write reaches.
+void check_restricted(Trace& trace, const Name& array, std::ptrdiff_t index, int line) {
+    if (array.restricted) trace.restricted_to = array.text;
+    if (trace.written_by && trace.restricted_to && trace.written_by != trace.restricted_to)
+        fail(line, element_name(array, index) + " is written as an element of " + trace.written_by + ", but " +
+                       trace.restricted_to + " is __restrict__");
+}
+
 Access access_at(int line) { return {current, current->in_grid, current->block->number, current->passed, line}; }
 
 }  // namespace
 
 void forget_accesses() { traces.forget(); }
 
-void note_read(const void* element, const char* array, std::ptrdiff_t index, int line) {
+void note_read(const void* element, const Name& array, std::ptrdiff_t index, int line) {
     Trace& trace = traces.of(element);
     if (!trace.writer.is_over()) fail_race(trace.writer, "written", "read", element_name(array, index), line);
+    check_restricted(trace, array, index, line);
     if (trace.readers[0].thread != current->in_grid) trace.readers[1] = trace.readers[0];
     trace.readers[0] = access_at(line);
 }
 
-void note_write(const void* element, const char* array, std::ptrdiff_t index, int line) {
+void note_write(const void* element, const Name& array, std::ptrdiff_t index, int line) {
     Trace& trace = traces.of(element);
     if (!trace.writer.is_over()) fail_race(trace.writer, "written", "written", element_name(array, index), line);
     for (const Access& reader : trace.readers)
         if (!reader.is_over()) fail_race(reader, "read", "written", element_name(array, index), line);
+    trace.written_by = array.text;
+    check_restricted(trace, array, index, line);
     trace.writer = access_at(line);
     trace.readers[0] = trace.readers[1] = Access();
 }
 
-void fail_outside(const char* array, std::ptrdiff_t index, std::ptrdiff_t size, int line) {
+void fail_outside(const Name& array, std::ptrdiff_t index, std::ptrdiff_t size, int line) {
     fail(line, element_name(array, index) + " is outside its " + std::to_string(size) + " elements");
 }
 

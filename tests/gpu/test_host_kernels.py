@@ -184,6 +184,21 @@ def test_shared_memory_that_nobody_set_is_no_number() -> None:
     assert np.isnan(ran("__shared__ float kept[8]; y[threadIdx.x] = kept[threadIdx.x];", threads=8)[:8]).all()
 
 
+@pytest.mark.parametrize("restricted", [True, False])
+def test_what_is_restricted_is_not_written_by_another_pointer(restricted: bool) -> None:
+    pointer = "const float* __restrict__ x" if restricted else "const float* x"
+    code = f'extern "C" __global__ void shift({pointer}, float* y) {{\ny[threadIdx.x] = x[threadIdx.x];\n}}'
+    with cupy_on_host():
+        cp = sys.modules["cupy"]
+        kernel, y = cp.RawModule(code=code).get_function("shift"), cp.zeros(64, np.float32)
+        kernel((1,), (32,), (y[32:], y[:32]))
+        if restricted:
+            with pytest.raises(RuntimeError, match=r"line 2: y\[0\] is written as an element of y, but x is __restrict__"):
+                kernel((1,), (32,), (y, y))
+        else:
+            kernel((1,), (32,), (y, y))
+
+
 def test_a_later_launch_is_no_race() -> None:
     with cupy_on_host():
         cp = sys.modules["cupy"]

@@ -72,11 +72,17 @@ RS_API void wait(Barrier barrier, int line);
 // Memory of the current block, filled with bytes that are no number; the same for every thread that asks for it.
 RS_API unsigned char* shared_memory(int declaration, std::size_t bytes);
 
-// Notes that the current thread reads or writes an element, `array[index]`; stops the launch if that is a race.
-RS_API void note_read(const void* element, const char* array, std::ptrdiff_t index, int line);
-RS_API void note_write(const void* element, const char* array, std::ptrdiff_t index, int line);
+// What a kernel knows an array by.
+struct Name {
+    const char* text;
+    bool restricted = false;  // nobody may write by another pointer what is read by this one, or the reverse
+};
+
+// Notes that the current thread reads or writes an element, `array[index]`; stops the launch if it must not.
+RS_API void note_read(const void* element, const Name& array, std::ptrdiff_t index, int line);
+RS_API void note_write(const void* element, const Name& array, std::ptrdiff_t index, int line);
 
 // Stops the launch: `array[index]` does not exist.
-[[noreturn]] RS_API void fail_outside(const char* array, std::ptrdiff_t index, std::ptrdiff_t size, int line);
+[[noreturn]] RS_API void fail_outside(const Name& array, std::ptrdiff_t index, std::ptrdiff_t size, int line);
 
 }  // namespace rs

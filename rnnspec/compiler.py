@@ -33,6 +33,7 @@ from rnnspec.passes.join import join
 from rnnspec.passes.lookups import lookups
 from rnnspec.passes.lower import lower
 from rnnspec.passes.materialise import materialise
+from rnnspec.passes.past_products import past_products
 from rnnspec.passes.place import place
 from rnnspec.passes.reductions import reductions
 from rnnspec.passes.schedule import schedule
@@ -56,6 +57,9 @@ __all__ = ["Compiled", "SpecError", "compile_spec", "passes", "programs", "scrip
 
 Pass = Callable[[Program], Program]
 
+LEVELS: dict[Name, tuple[int, int]] = {"cpu": (0, 1), "gpu": (1, 2)}
+"""0 the textbook, 1 the fast script, 2 with dense recurrences in one launch, which has not run on a GPU yet."""
+
 
 def passes(level: int, batch: int, device: Name = "cpu") -> list[tuple[str, Pass]]:
     """The passes of an optimisation level, in order; `batch` is the batch size that costs are weighed for."""
@@ -70,6 +74,7 @@ def passes(level: int, batch: int, device: Name = "cpu") -> list[tuple[str, Pass
             ("reductions", reductions),
             ("spell out", spell_out),  # so that kernels see where a sum over features begins and ends
             ("simplify sums", simplify),
+            *([("past products", past_products)] if level == 2 else []),  # so that a kernel can take a step in one piece
             ("starts", starts),
             ("materialise", materialise),
             ("hoist products", hoist_products),  # what else a loop reads costs nothing in its kernel
@@ -159,10 +164,10 @@ def compile_spec(spec: str | bytes | Path, device: Name = "cpu", level: int = 1,
     """
     if device not in DEVICES:
         raise ValueError(f"there is no device `{device}`; choose {' or '.join(DEVICES)}")
-    if level not in (0, 1):
-        raise ValueError(f"there is no optimisation level {level}; choose 0 or 1")
-    if (device, level) == ("gpu", 0):
-        raise ValueError("the textbook, level 0, is for the CPU; choose level 1")
+    if level not in LEVELS[device]:
+        raise ValueError(
+            f"there is no optimisation level {level} for the {device}; choose {LEVELS[device][0]} or {LEVELS[device][1]}"
+        )
     checked, diagnostics = check(spec, overrides)
     if checked is None:
         raise SpecError(diagnostics)
@@ -192,7 +197,7 @@ def programs(spec: Spec, level: int, device: Name = "cpu") -> Iterator[tuple[str
 def script(spec: Spec, program: Program, level: int, device: Name = "cpu") -> str:
     """The text of the training script."""
     if device == "gpu":
-        return render(spec, gpu_body(program, spec), device)
+        return render(spec, gpu_body(program, spec, on_chip=level == 2), device)
     body = textbook(program, spec) if level == 0 else fast(program, spec, place(program, carries(spec)))
     return render(spec, body, device)
 

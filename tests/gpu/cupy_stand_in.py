@@ -210,7 +210,10 @@ runtime = SimpleNamespace(
     memcpyAsync=_memcpy_async,
     memcpyDeviceToDevice=3,
 )
+ATTRIBUTES = {"MultiProcessorCount": 5, "MaxSharedMemoryPerBlockOptin": 232448}
+"""Of a small device: few processors, so that each has several units of a network to compute."""
 cuda = SimpleNamespace(
+    Device=lambda: SimpleNamespace(attributes=ATTRIBUTES),
     Graph=Graph,
     Stream=Stream,
     device=SimpleNamespace(get_cublas_handle=_cublas_handle),

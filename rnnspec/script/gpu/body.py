@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from rnnspec.frontend.typed import Spec
@@ -17,6 +18,7 @@ from rnnspec.script.gpu.over_time import over_time
 from rnnspec.script.gpu.plan import plan
 from rnnspec.script.gpu.storage import Array, Storage, states, storage
 from rnnspec.script.gpu.tasks import Kernel, Loop, Product, Schedule, Task, schedule
+from rnnspec.script.gpu.together import CODE, SCRIPT, together
 from rnnspec.script.layout import layout
 from rnnspec.script.names import identifier
 from rnnspec.script.sizes import matrix, shape_text, size_text, sizes_of
@@ -25,18 +27,19 @@ from rnnspec.script.windows import back
 Lines = list[str]
 
 
-def gpu_body(program: Program, spec: Spec) -> Body:
-    """The body of the script of a program with blocks."""
-    return GpuPrinter(program, spec).body()
+def gpu_body(program: Program, spec: Spec, on_chip: bool = False) -> Body:
+    """The body of the script of a program with blocks; `on_chip`: with kernels for whole dense recurrences."""
+    return GpuPrinter(program, spec, on_chip).body()
 
 
 class GpuPrinter:
     """The lines of forward and backward, the kernels they launch, and the arrays they use."""
 
-    def __init__(self, program: Program, spec: Spec) -> None:
+    def __init__(self, program: Program, spec: Spec, on_chip: bool) -> None:
         self.program, self.spec = program, spec
         self.layout = layout(program, spec.model)
         self.schedule: Schedule = over_time(schedule(program))
+        self.schedule = together(self.schedule) if on_chip else self.schedule
         self.values = self.schedule.values
         self.plans = {k.ids: plan(k, self.values, inside) for k, inside in kernels_of(self.schedule)}
         self.storage: Storage = storage(program, spec, self.schedule, self.plans.values(), self.layout)
@@ -44,6 +47,7 @@ class GpuPrinter:
         self.spoken = {*names, *(f"d{n}" for n in names)}
         self.sizes = sizes_of(spec.model)
         self.launches: list[Launch] = []
+        self.together: list[Launch] = []
         self.shown: object = None
         self.inside = False
 
@@ -51,7 +55,12 @@ class GpuPrinter:
         """All text, and where parameters, inputs and outputs are."""
         forward = [*self._begin(), *self._tasks(self.schedule.forward, "")]
         backward = [*self._tasks(self.schedule.backward, "backward of "), *self._gradients()]
-        functions = [self._kernels(), self._allocate([*forward, *backward]), self._function("forward(p, w)", FORWARD, forward)]
+        functions = [
+            self._kernels(),
+            *self._kernels_together(),
+            self._allocate([*forward, *backward]),
+            self._function("forward(p, w)", FORWARD, forward),
+        ]
         functions += [self._function("backward(p, w, g)", BACKWARD, backward), self._carry()]
         arrays, values = self.storage.arrays, self.values
         data = [v for v in values.values() if v.op in DATA and v.id in arrays]
@@ -83,10 +92,24 @@ class GpuPrinter:
                 inner = [line for t in task.tasks for line in self._task(t, prefix)]
                 self.inside, self.shown = False, None
                 way = "range(w.T)" if task.direction > 0 else "reversed(range(w.T))"
-                lines += [f"for t in {way}:", *(f"    {line}" for line in inner)]
+                steps = [f"for t in {way}:", *(f"    {line}" for line in inner)]
+                lines += self._together(task.together, steps, prefix) if task.together else steps
             else:
                 lines += self._task(task, prefix)
         return lines
+
+    def _together(self, task: Kernel, steps: Lines, prefix: str) -> Lines:
+        """A dense recurrence in one launch, where that pays; else its steps."""
+        last = self.values[task.ids[-1]]
+        taken = {launch.name for launch in self.together}
+        name = identifier(f"{'backward' if prefix else 'forward'}_{last.name}", taken)
+        launch = kernel(self.plans[task.ids], self.values, self.storage, self.spoken, prefix, name)
+        self.together.append(launch)
+        assert launch.weights is not None
+        units, rows, columns = (size_text(n, self.sizes) for n in launch.weights)
+        call = f'launch_together(w, "{name}", {units}, each, {rows}, {columns}, {", ".join(launch.arguments)})'
+        head = [f"each = units_of_a_block(w, {units}, {rows}, {columns})", "if each:", f"    {call}", "else:"]
+        return [*head, *(f"    {line}" for line in steps)]
 
     def _task(self, task: Product | Kernel, prefix: str) -> Lines:
         if isinstance(task, Product):
@@ -233,10 +256,16 @@ class GpuPrinter:
     def _kernels(self) -> str:
         """The CUDA C text of all kernels, with the functions that they use."""
         texts = "\n\n".join(launch.text for launch in self.launches)
-        used = [name for name in HELPERS if f" {name}(" in texts or f"({name}(" in texts or f"-{name}(" in texts]
-        used = [name for name in HELPERS if name in {n for u in used for n in (u, *NEEDS.get(u, ()))}]
-        helpers = "\n\n".join(HELPERS[name].strip("\n") for name in used)
+        helpers = helpers_of(texts)
         return f'KERNELS = r"""\n{helpers}{chr(10) * 2 if helpers else ""}{texts}\n"""'
+
+    def _kernels_together(self) -> Lines:
+        """The text of the kernels whose blocks wait for each other, and what starts them."""
+        if not self.together:
+            return []
+        texts = "\n\n".join(launch.text for launch in self.together)
+        helpers = helpers_of(texts)
+        return [f'TOGETHER = r"""{CODE}\n{helpers}{chr(10) * 2 if helpers else ""}{texts}\n"""', SCRIPT.strip("\n")]
 
     def _function(self, signature: str, about: str, lines: Lines) -> str:
         return "\n".join([f"def {signature}:", f'    """{about}"""', *(f"    {line}" for line in lines or ["pass"])])
@@ -267,6 +296,9 @@ class GpuPrinter:
             "    w.T, w.B, w.kernels = T, B, kernels(KERNELS, dtype)",
             "    w.loss = cp.zeros(1, dtype)",
         ]
+        if self.together:
+            head.append("    w.together = kernels(TOGETHER, dtype, enable_cooperative_groups=True)")
+            head.append("    w.arrived = cp.zeros(1, np.int32)  # blocks that wait for each other")
         if self.spec.model.masked:
             head.append("    w.length = cp.full(B, T, np.int32)")
         if self.storage.windows:
@@ -321,6 +353,13 @@ FORWARD = "The loss into w.loss; p holds the parameters, w the inputs and all st
 BACKWARD = "Gradients of the loss into g; forward must have run."
 
 
+def helpers_of(texts: str) -> str:
+    """The functions that kernels use."""
+    used = [name for name in HELPERS if re.search(rf"\b{name}\(", texts)]
+    wanted = {needed for name in used for needed in (name, *NEEDS.get(name, ()))}
+    return "\n\n".join(text.strip("\n") for name, text in HELPERS.items() if name in wanted)
+
+
 def turned(text: str) -> str:
     """A matrix turned, or turned back."""
     return text.removesuffix(".T") if text.endswith(".T") else f"{text}.T"
@@ -332,3 +371,5 @@ def kernels_of(schedule: Schedule) -> Iterator[tuple[Kernel, bool]]:
         for inner in task.tasks if isinstance(task, Loop) else (task,):
             if isinstance(inner, Kernel):
                 yield inner, isinstance(task, Loop) or inner.direction != 0
+        if isinstance(task, Loop) and task.together:
+            yield task.together, True

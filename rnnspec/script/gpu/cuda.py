@@ -18,7 +18,7 @@ from rnnspec.script.gpu import places, reads
 from rnnspec.script.gpu.operations import ELEMENTS, HELPERS, literal
 from rnnspec.script.gpu.places import Block
 from rnnspec.script.gpu.plan import Atom, Plan, parts
-from rnnspec.script.gpu.special import SPECIAL
+from rnnspec.script.gpu.special import SPECIAL, weight_columns
 from rnnspec.script.gpu.storage import Array, Storage
 from rnnspec.script.names import identifier
 
@@ -26,7 +26,8 @@ Key = tuple[int, int, int, int]  # base, lag, low, high: elements of an array
 
 
 WORDS = """
-    s b t i j k l B T real threadIdx blockIdx blockDim gridDim pow exp log log1p expm1 sqrt fabs sin cos tanh
+    s b t i j k l u B T real each past first weights arrived threadIdx blockIdx blockDim gridDim
+    pow exp log log1p expm1 sqrt fabs sin cos tanh
     alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl const consteval constexpr const_cast
     continue decltype default delete do double dynamic_cast else enum explicit export extern false final float for friend goto
     if import inline int long module mutable namespace new noexcept not not_eq nullptr operator or or_eq override private public
@@ -46,6 +47,7 @@ class Launch:
     arguments: tuple[str, ...]
     threads: str  # elements, or blocks where it has barriers
     width: int = 0  # threads of a block; 0: one thread an element
+    weights: tuple[int, int, int] | None = None  # units, and of each of them rows and columns, that blocks share among them
 
 
 @dataclass
@@ -68,6 +70,7 @@ class Kernel:
         self.outer = self.scope = Scope()
         self.shown: object = None
         self.used: set[str] = set()  # of s, b, t, T, length, fresh
+        self.sums: dict[Atom, Text] = {}  # products of the past
         self.registers: dict[Block, tuple[str, str]] = {}  # carried from step to step: variable, its first value
 
     # ---- memory
@@ -86,6 +89,17 @@ class Kernel:
     def given(self, attribute: str, kind: str = "int") -> str:
         """The name of an array that the frame of the script fills: `length`, `fresh`."""
         return self.parameter(Array(f"w.{attribute}", attribute, kind, "sequence", 1))  # type: ignore[arg-type]
+
+    def weight(self, atom: Atom) -> str:
+        """An element of the row of a matrix that gives an element of a product; 0 behind the last column."""
+        matrix, vector = self.values[atom.id].args
+        columns = places.size(self.values[vector])
+        row, value = places.grouped(self.row(atom)), self.values[matrix]
+        if value.op == "transpose":
+            text = self.element(value.args[0], f"k * {value.shape[0]} + {self.row(atom)}")
+        else:
+            text = self.element(matrix, f"{row} * {columns} + k")
+        return text if columns == weight_columns(self) else f"k < {columns} ? {text} : real(0)"
 
     def address(self, item: int, lag: int, index: str, step: str = "") -> str:
         """An element of an array, `lag` steps back, or at a given step."""
@@ -168,8 +182,10 @@ class Kernel:
         return atom.length > 1 and atom.id in self.storage.arrays and self.plan.ready[atom.id] < phase
 
     def is_written(self, value: Value) -> bool:
-        """Whether its elements go to memory."""
-        return value.id in self.storage.arrays or value.op == "start"
+        """Whether its elements go to memory; what only this step reads need not, where one thread does all of it."""
+        array = self.storage.arrays.get(value.id)
+        near = array is not None and array.axes == "scratch" and self.plan.kernel.grid
+        return (array is not None and not near) or value.op == "start"
 
     def sources(self, atom: Atom, phase: int) -> Iterator[Atom | Key]:
         """What an atom reads side by side: other atoms, or elements of arrays."""

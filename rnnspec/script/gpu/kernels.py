@@ -12,11 +12,12 @@ from rnnspec.script.gpu import places, reads
 from rnnspec.script.gpu.cuda import Kernel, Launch, Scope
 from rnnspec.script.gpu.operations import REDUCTIONS, literal
 from rnnspec.script.gpu.plan import Atom, Plan
-from rnnspec.script.gpu.special import everywhere, steps_and_sequences
+from rnnspec.script.gpu.special import everywhere, product_atoms, steps_and_sequences, weight_columns
 from rnnspec.script.gpu.storage import Storage
 
 WIDEST = 256  # threads of a block
 STEP = "    "
+TIME = {1: "for (int t = 0; t < T; t++) {", -1: "for (int t = T - 1; t >= 0; t--) {"}
 
 
 def kernel(plan: Plan, values: Mapping[int, Value], storage: Storage, spoken: set[str], prefix: str, name: str) -> Launch:
@@ -25,6 +26,8 @@ def kernel(plan: Plan, values: Mapping[int, Value], storage: Storage, spoken: se
     whole = WHOLE.get(values[plan.kernel.ids[0]].op)
     if whole is not None:
         return whole(made, name)
+    if plan.kernel.grid:
+        return gridwise(made, name)
     return elementwise(made, name) if plan.is_elementwise else blockwise(made, name)
 
 
@@ -45,6 +48,38 @@ def elementwise(made: Kernel, name: str) -> Launch:
         head.append(f"{STEP}const int j = {f'i % {length}' if samples else 'i'};  // the element")
     place = f"i / {length}" if length > 1 else "i"
     return written(made, name, [*head, *coordinates(made, place)], script_count(samples, length))
+
+
+def gridwise(made: Kernel, name: str) -> Launch:
+    """All blocks together: each computes some units of all sequences, and waits for the others after every step."""
+    plan, values = made.plan, made.values
+    (length,), atoms, columns = plan.lengths, product_atoms(made), weight_columns(made)
+    wanted = [a for i in plan.kernel.ids if made.is_written(values[i]) for a in plan.atoms(i)]
+    made.compute(wanted, 0, Counter(), made.outer, STEP)
+    copies = [f"weights[({n} * each + u) * {columns + 1} + k] = {made.weight(a)};" for n, a in enumerate(atoms)]
+    head = [
+        f"{STEP}RS_DYN_SMEM(real, weights);  // the rows of the matrices for the units of this block",
+        f"{STEP}const int first = blockIdx.x * each;",
+        f"{STEP}for (int i = threadIdx.x; i < each * {columns}; i += blockDim.x) {{",
+        f"{STEP * 2}const int u = i / {columns}, k = i % {columns}, j = first + u;",
+        f"{STEP * 2}if (j >= {length}) continue;",
+        *(f"{STEP * 2}{line}" for line in copies),
+        f"{STEP}}}",
+        f"{STEP}__syncthreads();",
+    ]
+    step = [
+        f"{STEP}for (int i = threadIdx.x; i < B * each; i += blockDim.x) {{",
+        f"{STEP * 2}const int u = i % each, j = first + u, b = i / each;",
+        f"{STEP * 2}if (j >= {length}) continue;",
+        f"{STEP * 2}const size_t s = (size_t) t * B + b;  // the place of this step and sequence",
+        *(f"{STEP}{line}" for line in made.lines),
+        f"{STEP}}}",
+        f"{STEP}RS_GRID_SYNC();",
+    ]
+    loop = [STEP + TIME[plan.kernel.direction], *(f"{STEP}{line}" for line in step), f"{STEP}}}"]
+    signature = ", ".join([*declarations(made), "int* arrived", "int T", "int B", "int each"])
+    text = "\n".join([f'extern "C" __global__ void {name}({signature}) {{', *head, *loop, "}"])
+    return Launch(name, text, tuple(made.parameters), "", 0, (length, len(atoms), columns))
 
 
 def blockwise(made: Kernel, name: str) -> Launch:
@@ -248,7 +283,7 @@ def coordinates(made: Kernel, place: str) -> list[str]:
 def through_time(made: Kernel, head: list[str]) -> list[str]:
     """The lines of a kernel that goes through time: what it begins with, and its steps in a loop."""
     made.used.update("tbB")
-    loop = {1: "for (int t = 0; t < T; t++) {", -1: "for (int t = T - 1; t >= 0; t--) {"}[made.plan.kernel.direction]
+    loop = TIME[made.plan.kernel.direction]
     first = [f"{STEP}real {name} = {value};" for name, value in made.registers.values()]
     place = [f"{STEP * 2}const size_t s = (size_t) t * B + b;  // the place of this step and sequence"]
     wait = [] if made.plan.is_elementwise else [f"{STEP * 2}__syncthreads();  // the next step reads what others have written"]
@@ -259,9 +294,6 @@ def written(made: Kernel, name: str, head: list[str], threads: str, width: int =
     """The whole text."""
     samples, plan = samples_of(made), made.plan
     body = "\n".join(through_time(made, head) if plan.kernel.direction else [*head, *made.lines])
-    declared = []
-    for text, (kind, own) in made.parameters.items():
-        declared.append(f"{kind}* {own}" if text in made.written else f"const {kind}* __restrict__ {own}")
     whole = width == 0 and samples
     numbers = []
     if "T" in made.used or plan.kernel.direction or (whole and "T" in samples):
@@ -270,6 +302,12 @@ def written(made: Kernel, name: str, head: list[str], threads: str, width: int =
         numbers.append(("B", "w.B"))
     if plan.inside and "t" in made.used and not plan.kernel.direction:
         numbers.append(("t", "t"))
-    signature = ", ".join([*declared, *(f"int {n}" for n, _ in numbers)])
+    signature = ", ".join([*declarations(made), *(f"int {n}" for n, _ in numbers)])
     text = f'extern "C" __global__ void {name}({signature}) {{\n{body}\n}}'
     return Launch(name, text, (*made.parameters, *(value for _, value in numbers)), threads, width)
+
+
+def declarations(made: Kernel) -> list[str]:
+    """The arrays of a kernel as parameters; what it does not write stays as it is meanwhile."""
+    found = made.parameters.items()
+    return [f"{kind}* {own}" if text in made.written else f"const {kind}* __restrict__ {own}" for text, (kind, own) in found]

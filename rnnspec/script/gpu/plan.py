@@ -62,13 +62,13 @@ class Plan:
     @property
     def is_elementwise(self) -> bool:
         """Whether each thread can compute its own elements and never waits."""
-        return self.phases == 1 and len(self.lengths) <= 1 and not self.waits
+        return self.phases == 1 and len(self.lengths) <= 1 and (self.kernel.grid or not self.waits)
 
     @property
     def carried(self) -> set[Block]:
         """What a thread keeps in a register from one step to the next, as it is read."""
         way = self.kernel.direction
-        if not way or not self.is_elementwise:
+        if not way or not self.is_elementwise or self.kernel.grid:
             return set()
         found = (f for i in self.kernel.ids for a in self.atoms(i) for _, _, f in self.operands(a))
         return {f for f in found if f.lag == way and f.base in self.cuts}

@@ -66,13 +66,44 @@ def outer(kernel: Kernel, atom: Atom, value: Value, phase: int, counts: Counter[
 
 
 def matmul(kernel: Kernel, atom: Atom, value: Value, phase: int, counts: Counter[Any], indent: str) -> Text:
-    """A @ b, where each sequence (and step) has an A of its own."""
+    """A @ b, where each sequence (and step) has an A of its own, or this block has the rows of A that it needs."""
+    if kernel.plan.kernel.grid and kernel.values[value.args[0]].time == "fixed":
+        return past_product(kernel, atom, indent)
     a, b = value.args
     inner, columns = kernel.values[a].shape[1], places.size(value) // value.shape[0]
     row = grouped(kernel.row(atom))
     left = kernel.element(a, f"{row} / {columns} * {inner} + k" if columns > 1 else f"{row} * {inner} + k")
     right = kernel.element(b, f"k * {columns} + {row} % {columns}" if columns > 1 else "k")
     return summed(kernel, value, f"for (int k = 0; k < {inner}; k++)", f"{left} * {right}", indent)
+
+
+def past_product(kernel: Kernel, atom: Atom, indent: str) -> Text:
+    """A row of a matrix that this block keeps, times what all blocks left of the step before: one loop for all such rows."""
+    if atom not in kernel.sums:
+        operand = kernel.values[atom.id].args[1]
+        rows = [a for a in product_atoms(kernel) if kernel.values[a.id].args[1] == operand]
+        names = [kernel.variable(kernel.part_name(a)) for a in rows]
+        columns, stride = places.size(kernel.values[operand]), weight_columns(kernel) + 1
+        kernel.lines.append(f"{indent}real {', '.join(f'{name} = 0' for name in names)};")
+        kernel.lines.append(f"{indent}for (int k = 0; k < {columns}; k++) {{")
+        kernel.lines.append(f"{indent}    const real past = {kernel.element(operand, 'k')};")
+        for name, a in zip(names, rows, strict=True):
+            place = product_atoms(kernel).index(a)
+            kernel.lines.append(f"{indent}    {name} += weights[({place} * each + u) * {stride} + k] * past;")
+            kernel.sums[a] = Text(name)
+        kernel.lines.append(f"{indent}}}")
+    return kernel.sums[atom]
+
+
+def product_atoms(kernel: Kernel) -> list[Atom]:
+    """The rows of products that each unit of a block needs, in the order in which the block keeps their weights."""
+    ids = [i for i in kernel.plan.kernel.ids if kernel.values[i].op == "matmul" and kernel.values[i].time == "step"]
+    return [a for i in ids if kernel.values[kernel.values[i].args[0]].time == "fixed" for a in kernel.plan.atoms(i)]
+
+
+def weight_columns(kernel: Kernel) -> int:
+    """The columns of the widest of these products."""
+    return max(places.size(kernel.values[kernel.values[a.id].args[1]]) for a in product_atoms(kernel))
 
 
 def summed(kernel: Kernel, value: Value, head: str, term: str, indent: str) -> Text:

@@ -19,7 +19,10 @@ from rnnspec.script.windows import carries, weighs_steps
 Axes = Literal["steps", "scratch", "sequence", "fixed", "number"]
 """One slice a step; scratch of one step; one slice a sequence; neither; a single number."""
 
-OWN = frozenset(["T", "B", "loss", "length", "fresh", "kernels", "ones", "share", "training"])
+OWN = frozenset(
+    ["T", "B", "loss", "length", "fresh", "kernels", "ones", "share", "training", "seen", "mask"]
+    + ["together", "arrived", "recorded", "graph"]
+)
 """Attributes of w with a meaning of their own."""
 
 

@@ -26,20 +26,22 @@ class Product:
 class Kernel:
     """Values that one launch computes, for each step and sequence (`step`), each sequence, or once (`fixed`).
 
-    With a direction, it goes through time itself, forwards or backwards.
+    With a direction, it goes through time itself, forwards or backwards; with `grid`, all its blocks wait for each other.
     """
 
     ids: tuple[int, ...]
     time: Time
     direction: int = 0
+    grid: bool = False
 
 
 @dataclass(frozen=True)
 class Loop:
-    """Launches of every step, one step after another."""
+    """Launches of every step, one step after another; `together` is a kernel that does the same in one."""
 
     tasks: tuple[Product | Kernel, ...]
     direction: int
+    together: Kernel | None = None
 
 
 Task = Product | Kernel | Loop

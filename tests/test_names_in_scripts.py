@@ -12,7 +12,11 @@ import pytest
 from rnnspec import compile_spec
 from rnnspec.frontend.functions import ALIASES, FUNCTIONS
 from rnnspec.frontend.words import RESERVED
+from rnnspec.script.calls import FEW, HELPERS, TEMPORARIES
 from rnnspec.script.calls import FUNCTIONS as NUMPY_FUNCTIONS
+from rnnspec.script.expressions import HELPERS as TEXTBOOK_HELPERS
+from rnnspec.script.names import USED, VIEWS
+from tests.corpus import FOLDER, SPECS
 
 SPEC = """
 rnnspec: 1
@@ -67,6 +71,40 @@ def test_states_may_be_called_like_anything_in_a_script(level: int) -> None:
     assert len(words) > 150 and {"columns", "Exception", "train", "copyto"} <= set(words)
     for first in range(0, len(words), 40):
         compile_spec(chain(words[first : first + 40]), level=level).verify(quick=True).require()
+
+
+@pytest.mark.parametrize("ids", [9, FEW + 1])
+def test_states_may_be_called_like_what_a_call_binds(ids: int) -> None:
+    """The gradient of a matrix that is read by ids takes a few arrays that only this call knows."""
+    words = sorted(TEMPORARIES)
+    spec = chain(words).replace("adding(length=6,", f"recall(symbols={ids - 1}, length=6, delay=1,")
+    spec = spec.replace("vectors(x, size=2)", "one_hot(ids)").replace("values(y, size=1)", f"classes(out, count={ids})")
+    spec = spec.replace("[3, 2]", f"[3, {ids}]").replace("mse(out, y)", "cross_entropy(out[t], y[t])")
+    compiled = compile_spec(spec.replace(f"out = W_out @ {words[-1]}[T]", f"out[t] = W_out @ {words[-1]}[t]"))
+    body = compiled.source.partition("def forward")[2].partition("\ndef carry")[0]
+    bound = {word for word in words if f"\n    {word} = " in body}
+    assert all(f"{word}_2" in body for word in words), "a word has one meaning"
+    assert bound == ({"one_hot"} if ids <= FEW else TEMPORARIES - {"one_hot"})
+    compiled.verify(quick=True).require()
+
+
+@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize("name", SPECS)
+def test_what_forward_and_backward_use_is_reserved(name: str, level: int) -> None:
+    """A state may have any other name: nothing but these words has a meaning in both functions."""
+    compiled = compile_spec(FOLDER / name, level=level)
+    reserved = USED | (set(TEXTBOOK_HELPERS) if level == 0 else NUMPY_FUNCTIONS | set(HELPERS) | TEMPORARIES)
+    for node in ast.parse(compiled.source).body:
+        if isinstance(node, ast.FunctionDef) and node.name in ("forward", "backward"):
+            names = [inner for inner in ast.walk(node) if isinstance(inner, ast.Name)]
+            bound = {inner.id for inner in names if isinstance(inner.ctx, ast.Store)}
+            read = {inner.id for inner in names if isinstance(inner.ctx, ast.Load)}
+            assert read - bound <= reserved | dict(compiled.spec.model.sizes).keys()
+
+
+def test_views_have_what_is_reserved_and_the_parameters() -> None:
+    script = compile_spec(chain(["h"])).load()
+    assert {name for name in dir(script.Views(np.float64)) if not name.startswith("_")} == VIEWS | {"W_1", "U_1", "W_out"}
 
 
 @pytest.mark.parametrize("level", [0, 1])

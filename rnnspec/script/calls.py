@@ -22,6 +22,9 @@ FUNCTIONS = frozenset(UFUNCS.values()) | {
 }  # fmt: skip
 """Names of NumPy that the calls use; a script imports those that it contains."""
 
+TEMPORARIES = frozenset(["one_hot", "order", "sorted_ids", "first"])
+"""Names that the calls bind themselves."""
+
 
 def beside(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
     """Matrices side by side."""

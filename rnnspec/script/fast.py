@@ -10,7 +10,7 @@ from rnnspec.ir.ops import DATA, ELEMENTWISE, VIEWS
 from rnnspec.ir.program import Block, Program, Value
 from rnnspec.ir.storage import Buffer, Copy, Placement
 from rnnspec.script.body import Body
-from rnnspec.script.calls import CALLS, FUNCTIONS, HELPERS
+from rnnspec.script.calls import CALLS, FUNCTIONS, HELPERS, TEMPORARIES
 from rnnspec.script.code import tag
 from rnnspec.script.layout import filled, layout
 from rnnspec.script.operands import Loop, Operands
@@ -32,7 +32,7 @@ class FastPrinter:
         self.program, self.spec, self.values = program, spec, program.values
         self.layout = layout(program, spec.model)
         self.placement, self.users = placement, program.users()
-        self.operands = Operands(program, placement, self.layout, FUNCTIONS | set(HELPERS), spec)
+        self.operands = Operands(program, placement, self.layout, FUNCTIONS | TEMPORARIES | set(HELPERS), spec)
         self.loops: list[Loop] = []
         self.first_reads = self._first_reads()
 

@@ -10,11 +10,11 @@ from keyword import iskeyword, issoftkeyword
 from rnnspec.script.frame import frame_uses
 from rnnspec.script.gate import FORBIDDEN_NAMES, IMPORTS
 
-OWN = frozenset(
-    ["p", "w", "g", "t", "T", "B", "np", "loss", "state", "fresh", "float", "int", "list", "zip", "reversed", "range"]
-    + ["len", "dict", "order", "sorted_ids", "first", "one_hot", *IMPORTS, *FORBIDDEN_NAMES]
-)
-"""Names that the script uses itself or imports, beside the NumPy functions."""
+USED = frozenset(["p", "w", "g", "t", "loss", "np", "float", "range", "reversed", *IMPORTS, *FORBIDDEN_NAMES])
+"""What `forward` and `backward` are given, give back and use, and what no script may bind; printers add their functions."""
+
+PRINTED = frozenset(["T", "B", "BACK"])
+"""Names in capitals that are in no template: the printers write them."""
 
 VIEWS = frozenset(["vector", "trained", "named", "fill"])
 """What `Views` has beside the parameters."""
@@ -22,7 +22,7 @@ VIEWS = frozenset(["vector", "trained", "named", "fill"])
 
 def is_constant(name: str) -> bool:
     """Whether a size of the spec is a constant of the same name in the script: `H`, but not `units` or `BATCH`."""
-    if not re.fullmatch(r"[A-Z][A-Za-z0-9_]*", name) or name in {"T", "B", "BACK"}:
+    if not re.fullmatch(r"[A-Z][A-Za-z0-9_]*", name) or name in PRINTED:
         return False
     return not hasattr(builtins, name) and not frame_uses(name)
 

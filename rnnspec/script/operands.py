@@ -15,7 +15,7 @@ from rnnspec.ir.ops import COMPUTED, DATA, VIEWS
 from rnnspec.ir.program import Program, Value
 from rnnspec.ir.storage import Buffer, Placement, Region
 from rnnspec.script.layout import Layout, data_attributes
-from rnnspec.script.names import OWN, identifier
+from rnnspec.script.names import USED, identifier
 from rnnspec.script.sizes import size_text, sizes_of
 from rnnspec.script.windows import weighs_steps
 
@@ -48,10 +48,10 @@ class Loop:
 class Operands:
     """Expressions for the values of a program, outside and inside of loops."""
 
-    def __init__(self, program: Program, placement: Placement, layout: Layout, functions: frozenset[str], spec: Spec) -> None:
+    def __init__(self, program: Program, placement: Placement, layout: Layout, own: frozenset[str], spec: Spec) -> None:
         self.program, self.values, self.placement, self.layout = program, program.values, placement, layout
         model = spec.model
-        self.reserved, self.masked = OWN | functions, model.masked
+        self.reserved, self.masked = USED | own, model.masked
         self.sizes = sizes_of(model)
         self.scalar_share = not weighs_steps(spec)
         self.gradients: dict[int, str] = {}

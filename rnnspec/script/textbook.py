@@ -11,7 +11,7 @@ from rnnspec.script.body import Body
 from rnnspec.script.code import tag
 from rnnspec.script.expressions import HELPERS, LOOSE
 from rnnspec.script.layout import data_attributes, filled, layout
-from rnnspec.script.names import OWN, identifier
+from rnnspec.script.names import USED, identifier
 from rnnspec.script.operands import WORKSPACE
 from rnnspec.script.sizes import matrix, shape_text, sizes_of
 from rnnspec.script.steps import Steps
@@ -103,7 +103,7 @@ class TextbookPrinter:
     def _names(self) -> dict[int, str]:
         """Names of arrays (attributes of w) and of locals."""
         names = data_attributes(self.program, WORKSPACE) | {self.program.roots.loss: "loss"}
-        taken = {*names.values(), *(f"{n}_all" for n in names.values()), *WORKSPACE, *OWN, *HELPERS}
+        taken = {*names.values(), *(f"{n}_all" for n in names.values()), *WORKSPACE, *USED, *HELPERS}
         for item in sorted(self.block_of.keys() - names.keys(), key=lambda i: (i not in self.lines, self.order[i])):
             names[item] = identifier(self.values[item].name, taken)
             taken.add(names[item])

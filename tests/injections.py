@@ -160,6 +160,7 @@ PLANTED = (
     "def exec(): pass",
     "class __evil__: pass",
     "global x",
+    "def f(x):\n    def g():\n        nonlocal x",
     "async def f(): await g()",
     "signal.pthread_kill(1, 2)",
     "json.load(0)",

@@ -18,7 +18,7 @@ def frame_uses(word: str) -> bool:
     Only templates that hold the word at all are parsed: a compilation asks for a few words, and there are many templates.
     """
     pattern = re.compile(rf"\b{re.escape(word)}\b")
-    return any(word in _words(text) for text in _texts() if pattern.search(text))
+    return any(word in text and pattern.search(text) and word in _words(text) for text in _texts())
 
 
 @cache

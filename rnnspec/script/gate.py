@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 IMPORTS = frozenset(
     {"argparse", "csv", "gzip", "hashlib", "json", "math", "numpy", "os", "re", "signal", "sys", "tempfile", "time"}
@@ -63,11 +64,23 @@ class Allowed:
     imports: frozenset[str]
     members: Mapping[str, set[str]]
 
+    @cached_property
+    def taken(self) -> frozenset[str]:
+        """Names that nothing in a script may have."""
+        return FORBIDDEN_NAMES | self.imports
+
 
 ALLOWED: dict[str, Allowed] = {
     "cpu": Allowed(IMPORTS, MEMBERS),
     "gpu": Allowed(IMPORTS | {"ctypes", "cupy"}, {**MEMBERS, **GPU_MEMBERS}),
 }
+
+
+LOOKED_AT = frozenset(
+    {ast.Import, ast.ImportFrom, ast.Attribute, ast.Name, ast.FunctionDef, ast.ClassDef, ast.Call}
+    | {ast.Global, ast.Nonlocal, ast.AsyncFunctionDef, ast.Await}
+)
+"""The kinds of nodes for which there is a rule in `_vetted` or `_reason`."""
 
 
 class NotAllowed(Exception):
@@ -77,7 +90,7 @@ class NotAllowed(Exception):
 def check(text: str, device: str = "cpu") -> None:
     """Raise NotAllowed, or SyntaxError, unless the text is a script that may be written for a device."""
     allowed = ALLOWED[device]
-    nodes = list(ast.walk(ast.parse(text)))
+    nodes = [node for node in ast.walk(ast.parse(text)) if type(node) in LOOKED_AT]
     vetted = {id(name) for node in nodes for name in _vetted(node, allowed)}
     for node in nodes:
         reason = "" if id(node) in vetted else _reason(node, allowed)
@@ -114,7 +127,7 @@ def _reason(node: ast.AST, allowed: Allowed) -> str:
         case ast.Attribute():
             return _attribute(node, allowed)
         case ast.Name(id=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-            return f"the name {name}" if name in FORBIDDEN_NAMES | allowed.imports or _dunder(name) else ""
+            return f"the name {name}" if name in allowed.taken or _dunder(name) else ""
         case ast.Call(func=ast.Attribute(attr="load")):
             safe = any(k.arg == "allow_pickle" and getattr(k.value, "value", True) is False for k in node.keywords)
             return "" if safe else "np.load without allow_pickle=False"

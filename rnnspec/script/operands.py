@@ -7,7 +7,6 @@ blocks need no special case.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 from rnnspec.frontend.typed import Spec
@@ -38,7 +37,8 @@ class Loop:
         table = self.fixed if fixed else self.steps
         if expression not in table:
             own = expression.removeprefix("w.")  # the array itself keeps its number: `a_2 = w.a_2`, never `a = w.a_2`
-            numbered = re.fullmatch(rf"{re.escape(identifier(wish))}_\d+", own) is not None
+            base, _, number = own.rpartition("_")
+            numbered = base == identifier(wish) and number.isdigit()
             name = identifier(own if numbered else wish, self.names | reserved)
             self.names.add(name)
             table[expression] = name

@@ -21,6 +21,11 @@ class State:
     by_name: bool = False  # an array for each parameter, in a dict
 
     @property
+    def is_number(self) -> bool:
+        """Whether it is one number, whatever is trained."""
+        return self.start.endswith("(())")
+
+    @property
     def lines(self) -> str:
         """The lines that make it."""
         made = f"self.{self.name} = {self.start}"

@@ -11,6 +11,8 @@ from rnnspec.frontend.typed import Spec
 from rnnspec.script.body import Body
 from rnnspec.script.code import Code
 from rnnspec.script.devices import Device
+from rnnspec.script.gpu.updates.view import Update as UpdateOnGpu
+from rnnspec.script.gpu.updates.view import update as update_on_gpu
 from rnnspec.script.sources import source_functions
 from rnnspec.script.view_border import Border, border
 from rnnspec.script.view_data import Data, Evaluation, data, evaluation
@@ -30,7 +32,7 @@ class View:
     launches: Launches
     body: Code
     border: Border
-    update: Update
+    update: Update | UpdateOnGpu
     data: Data
     evaluation: Evaluation
     training: Training
@@ -47,7 +49,7 @@ def view(spec: Spec, body: Body, device: Device) -> View:
         launches=launches(body),
         body=Code(body.text.strip("\n")),
         border=border(spec, body, device),
-        update=update(spec),
+        update=update_on_gpu(spec, body) if device.name == "gpu" else update(spec),
         data=data(spec, source),
         evaluation=evaluation(spec, body, device),
         training=training(spec, body, device),

@@ -83,8 +83,8 @@ GPU = Device(
     arrays="import cupy as cp",
     inside="""
 Outside, arrays are NumPy's, as people store them: (batch, time, feature).  Inside, they are on the GPU, one step after
-another: (time, batch, feature).  A training step is a list of kernels and matrix products that is recorded once; from then
-on the GPU repeats it without waiting for Python.
+another: (time, batch, feature).  A training step is a list of kernels and matrix products that is recorded once: then
+the GPU repeats it without waiting for Python.
 """,
     dtype="np.dtype(np.{name})",  # as arrays have it: storage and kernels are kept by it
     zeros="cp.zeros",

@@ -26,11 +26,11 @@ w.share /= w.share.sum()
     ("gpu", False, False): "upload(w.share, 1 / (w.T * w.B))  # what a step weighs in the loss",
     ("gpu", True, False): "upload(w.share, valid / valid.sum())  # what a step weighs in the loss",
     ("gpu", False, True): """
-new = np.arange(w.T)[:, None] >= w.seen  # a step weighs nothing in the loss if it was in the window before
+new = np.arange(w.T)[:, None] >= w.seen  # a step weighs nothing if it was in the window before
 upload(w.share, new / ((w.T - w.seen) * w.B))
 """,
     ("gpu", True, True): """
-new = valid & (np.arange(w.T)[:, None] >= w.seen)  # a step weighs nothing in the loss if it was in the window before
+new = valid & (np.arange(w.T)[:, None] >= w.seen)  # a step weighs nothing if it was in the window before
 upload(w.share, new / new.sum())
 """,
 }

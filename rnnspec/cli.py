@@ -70,14 +70,15 @@ def takes_spec(command: Command) -> Command:
 
 
 def takes_level(command: Command) -> Command:
-    """The option -O0 or -O1."""
+    """The option -O0, -O1 or -O2."""
     option = click.option(
         "-O",
         "level",
-        type=click.Choice(["0", "1"]),
+        type=click.Choice(["0", "1", "2"]),
         default="1",
         callback=lambda context, parameter, text: int(text),
-        help="0: the textbook, a line for each equation; 1: the fast script (default).",
+        help="0: the textbook, a line for each equation, for the CPU; 1: the fast script (default); "
+        "2: for the GPU, dense recurrences in one launch, which has not been tried on a GPU yet.",
     )
     return option(command)
 
@@ -185,7 +186,7 @@ def compile_command(spec: Path, overrides: tuple[str, ...], output: Path | None,
       rnnspec compile model.rnn --device gpu -o train_gpu.py
       python train.py train --out results
     """
-    refuse_textbook(level, device)
+    refuse_level(level, device)
     compiled = compile_and_warn(spec, overrides, level, device)
     if output is None or str(output) == "-":
         click.echo(compiled.source, nl=False)
@@ -195,7 +196,7 @@ def compile_command(spec: Path, overrides: tuple[str, ...], output: Path | None,
     return OK
 
 
-def compile_and_warn(spec: Path, overrides: Sequence[str], level: int = 1, device: Name = "cpu") -> Compiled:
+def compile_and_warn(spec: Path, overrides: Sequence[str], level: int, device: Name) -> Compiled:
     """Compile a spec and print its warnings."""
     from rnnspec.compiler import compile_spec
 
@@ -204,10 +205,15 @@ def compile_and_warn(spec: Path, overrides: Sequence[str], level: int = 1, devic
     return compiled
 
 
-def refuse_textbook(level: int, device: Name) -> None:
-    """A usage error for the textbook on a GPU."""
-    if device == "gpu" and level == 0:
+def refuse_level(level: int, device: Name) -> None:
+    """A usage error for a level that is for another device."""
+    from rnnspec.compiler import LEVELS
+
+    if level in LEVELS[device]:
+        return
+    if device == "gpu":
         raise click.UsageError("the textbook, -O0, is for the CPU: leave out `-O0`, or `--device gpu`")
+    raise click.UsageError("-O2 is for the GPU: leave it out, or add `--device gpu`")
 
 
 REFERENCES = ("complex-step", "torch")
@@ -246,7 +252,7 @@ def verify(
     from rnnspec.commands import report
     from rnnspec.run import gpu
 
-    refuse_textbook(level, device)
+    refuse_level(level, device)
     if "torch" in against:
         require_torch()
     if device == "gpu":
@@ -272,8 +278,11 @@ def require_torch() -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder; it must be new or empty.")
 @click.option("--seed", type=click.IntRange(0), help="Start of all randomness (default: `train.seed` of the spec).")
 @click.option("--no-verify", is_flag=True, help="Do not check the gradient before training.")
+@takes_level
 @takes_device
-def run(spec: Path, overrides: tuple[str, ...], out: Path | None, seed: int | None, no_verify: bool, device: Name) -> int:
+def run(
+    spec: Path, overrides: tuple[str, ...], out: Path | None, seed: int | None, no_verify: bool, level: int, device: Name
+) -> int:
     """Compile a spec, check its gradient, train it, and keep everything in a run folder.
 
     Ctrl-C saves and stops; a second Ctrl-C stops at once.
@@ -288,8 +297,9 @@ def run(spec: Path, overrides: tuple[str, ...], out: Path | None, seed: int | No
     from rnnspec.commands import launch
     from rnnspec.run import gpu
 
+    refuse_level(level, device)
     chosen = gpu.require() if device == "gpu" else None
-    compiled = compile_and_warn(spec, overrides, device=device)
+    compiled = compile_and_warn(spec, overrides, level, device)
     return launch.launch(compiled, spec, overrides, out, seed, check_gradient=not no_verify, gpu=chosen)
 
 
@@ -321,7 +331,7 @@ def show_command(spec: Path, overrides: tuple[str, ...], stage: str, level: int,
     """
     from rnnspec.commands import show
 
-    refuse_textbook(level, device)
+    refuse_level(level, device)
     click.echo(show.stage(spec, overrides, stage, level, device).rstrip("\n"))
     return OK
 

@@ -13,7 +13,7 @@ import click
 import pytest
 
 from docs.reference import page as reference_page
-from rnnspec import compile_spec
+from rnnspec import Compiled, compile_spec
 from rnnspec.catalogue import CATALOGUE
 from rnnspec.cli import commands, main
 from rnnspec.commands.reference import PAGES as CODES
@@ -156,12 +156,29 @@ def test_shown_output_is_what_is_printed(
 # ------------------------------------------------------------------ scripts and messages
 
 
+@cache
+def on_gpu() -> Compiled:
+    """The first spec of the README for the other device."""
+    return compile_spec(ROOT / "specs" / "elman_char.rnn", device="gpu")
+
+
+def excerpt(block: Block, source: str) -> None:
+    """Fail unless a block is a part of a script."""
+    assert any(indent(block.text, " " * depth) in source for depth in (0, 4, 8)), f"{block} is not in the script"
+
+
+@pytest.mark.parametrize("block", of_language("cuda"), ids=str)
+def test_kernels(block: Block) -> None:
+    excerpt(block, on_gpu().source)
+
+
 @pytest.mark.parametrize("block", of_language("python"), ids=str)
 def test_python(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    if block.info[1:]:  # an excerpt of a script
-        source = compiled("elman_char.rnn", int(block.info[1].removeprefix("-O"))).source
-        assert any(indent(block.text, " " * depth) in source for depth in (0, 4, 8)), f"{block} is not in the script"
+    if block.info[1:] == ("gpu",):
+        excerpt(block, on_gpu().source)
+    elif block.info[1:]:
+        excerpt(block, compiled("elman_char.rnn", int(block.info[1].removeprefix("-O"))).source)
     else:
         exec(compile(block.text, str(block), "exec"), {})
 

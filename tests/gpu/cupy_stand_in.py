@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 
@@ -227,6 +226,14 @@ cuda = SimpleNamespace(
 def cupy_on_host(schedule: int = 0) -> Iterator[Device]:
     """A device, which scripts that import `cupy` and load cuBLAS find; `schedule` orders the threads of its kernels."""
     callbacks = host_blas.join(_submit_product, _set_cublas_stream, _set_cublas_workspace)
-    with patch.dict(sys.modules, {"cupy": sys.modules[__name__]}), present(Device(schedule)) as found:
-        yield found
+    before = sys.modules.get("cupy")
+    sys.modules["cupy"] = sys.modules[__name__]
+    try:
+        with present(Device(schedule)) as found:
+            yield found
+    finally:  # this one name, not all modules as they were: what was imported meanwhile, such as torch, must stay
+        if before is None:
+            del sys.modules["cupy"]
+        else:
+            sys.modules["cupy"] = before
     del callbacks

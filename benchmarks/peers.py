@@ -12,6 +12,8 @@ import numpy as np
 
 from benchmarks.problem import Arrays, Problem, spec_text
 from rnnspec import compile_spec
+from rnnspec.compiler import Compiled
+from rnnspec.script.devices import Name
 
 OURS, CALL, FUSED = "rnnspec", "whole call", "torch.nn"
 EAGER, INDEXED, JAX, PRODUCTS = "eager torch", "eager pre[t]", "jax.jit", "products"
@@ -55,13 +57,18 @@ def ours(problem: Problem) -> list[Peer]:
     ]
 
 
-def script_of(problem: Problem, device: str = "cpu", dtype: str = "float32") -> ModuleType:
-    """The script of a problem's spec, at -O1."""
+def script_of(problem: Problem) -> ModuleType:
+    """The script of a problem's spec for the CPU, at -O1."""
+    return compiled(problem).load()
+
+
+def compiled(problem: Problem, device: Name = "cpu", dtype: str = "float32") -> Compiled:
+    """The spec of a problem, compiled."""
     with tempfile.TemporaryDirectory() as folder:
         np.savez(Path(folder, "data.npz"), X=problem.x[:, :1].swapaxes(0, 1), Y=problem.target[:, :1].swapaxes(0, 1))
         spec = Path(folder, "benchmark.rnn")
         spec.write_text(spec_text(problem.cell, problem.size, dtype), encoding="utf-8")
-        return compile_spec(spec, device).load()
+        return compile_spec(spec, device)
 
 
 def products(problem: Problem) -> Peer:

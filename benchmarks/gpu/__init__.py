@@ -1,0 +1,1 @@
+"""Benchmarks of scripts for the GPU: `python -m benchmarks.gpu --out FILE`."""

@@ -260,7 +260,7 @@ m += gradient
         (M,),
     ),
     "adafactor": Optimizer(
-        "Adafactor (Shazeer and Stern 2018): the mean squares of a matrix are those of its rows times those of its columns.",
+        "Adafactor (Shazeer and Stern 2018): mean squares of a matrix as those of its rows times those of its columns.",
         (
             """
 # the share of the new squares in the running means; how far a parameter moves, in units of its root mean square

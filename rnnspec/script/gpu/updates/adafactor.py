@@ -128,9 +128,8 @@ return found
 LAUNCHES = """
 launch_blocks(self, "mean_squares", len(self.lines), 64, self.numbers, g.trained, self.lines, self.means)
 rows, squares = len(self.rows), (self.scaled_squares, self.weight_squares)
-launch_blocks(
-    self, "over_root", rows, 64, self.numbers, self.rows, self.columns, self.means, p.trained, g.trained, *squares
-)
+found = self.rows, self.columns, self.means
+launch_blocks(self, "over_root", rows, 64, self.numbers, *found, p.trained, g.trained, *squares)
 launch_blocks(self, "in_units_of_size", rows, 64, self.numbers, self.rows, *squares, g.trained)
 """
 

@@ -78,8 +78,8 @@ extern "C" __global__ void clip(const int* __restrict__ rows, const double* __re
 """
 
 ADAPTIVE = """
-// Shorten each row of the gradient (the weights into one unit) by itself, in place (Brock et al. 2021); its squares before
-// and after are those of a part.
+// Shorten each row of the gradient (the weights into one unit) by itself, in place (Brock et al. 2021); its squares
+// before and after are those of a part.
 extern "C" __global__ void clip(const int* __restrict__ rows, const real* __restrict__ weights, real* gradients,
                                 double* squares, double* left_squares) {
     const int* row = rows + 4 * blockIdx.x;

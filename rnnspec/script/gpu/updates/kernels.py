@@ -40,9 +40,12 @@ def head(name: str, arrays: Sequence[Array]) -> str:
     return _wrapped(start, [array.declared for array in arrays], ") {", " " * len(start))
 
 
-def launch(how: str, owner: str, name: str, count: str, arrays: Sequence[Array], indent: int) -> str:
-    """The call that launches a kernel, formatted for a line that begins with so many blanks."""
-    arguments = [owner, f'"{name}"', count, *(array.passed for array in arrays)]
+def launch(how: str, owner: str, name: str, counts: Sequence[str], arrays: Sequence[Array], indent: int) -> str:
+    """The call that launches a kernel with so many threads, or blocks and threads of each.
+
+    It is formatted for a line that begins with `indent` blanks.
+    """
+    arguments = [owner, f'"{name}"', *counts, *(array.passed for array in arrays)]
     line = f"{how}({', '.join(arguments)})"
     if indent + len(line) <= WIDTH:
         return line

@@ -34,7 +34,7 @@ def penalty(factors: Mapping[str, Mapping[str, float]]) -> Penalty:
     return Penalty(
         title=Code(" + ".join(ON_CPU[kind][0] for kind in factors)),
         tables=lines(tables),
-        launch=Code(launch("launch_blocks", "own", "penalise", "PARTS, 256", _arrays(list(factors)), indent=4)),
+        launch=Code(launch("launch_blocks", "own", "penalise", ["PARTS", "256"], _arrays(list(factors)), indent=4)),
     )
 
 

@@ -17,7 +17,7 @@ __device__ void shorten(real* row, int length, real factor) {
 """
 
 LIMIT_NORMS = """
-// Shorten the rows of a matrix (the weights into one unit), or a vector, where they are longer than allowed: a block each.
+// Shorten the rows of a matrix (the weights into one unit), or a vector, to the allowed length: a block each.
 extern "C" __global__ void limit_norms(const double* __restrict__ numbers, const int* __restrict__ rows,
                                        const real* __restrict__ limits, real* weights) {
     if (numbers[APPLIES] == 0) return;

@@ -116,14 +116,14 @@ def _step(spec: Spec, chosen: Recipe, penalised: bool, limited: bool) -> tuple[C
     launches = [
         "penalties = penalise(p, g)" if penalised else "",
         CLIPS[chosen.clip.name].launches.strip("\n"),
-        launch("launch_blocks", "self", "decide", "1, 256", decide.arrays(chosen.clip, chosen.state, penalised), indent=8),
+        launch("launch_blocks", "self", "decide", ["1", "256"], decide.arrays(chosen.clip, chosen.state, penalised), indent=8),
         whole.launches.strip("\n") if whole else "",
     ]
 
     def add(name: str, comment: str, text: Code) -> None:
         arrays = arrays_of(text, chosen.state)
         kernels.append(kernel(name, comment, text, arrays, chosen.shared, chosen.gradient))
-        launches.append(launch("launch", "self", name, "TRAINABLE", [NUMBERS, *arrays.values()], indent=8))
+        launches.append(launch("launch", "self", name, ["TRAINABLE"], [NUMBERS, *arrays.values()], indent=8))
 
     if apart:
         add("update", title, chosen.change)

@@ -31,6 +31,7 @@ from rnnspec.frontend.typed import (
     Train,
 )
 from rnnspec.script.body import Body
+from rnnspec.script.layout import Layout
 from rnnspec.script.render import render
 from tests.nodes import add, call
 
@@ -168,18 +169,21 @@ def carry(old, new):
 def elman_body() -> Body:
     """The body of the character model; b_h and b_y are rows of one stack."""
     sizes = (("W_xh", (H, V)), ("W_hh", (H, H)), ("W_hy", (V, H)), ("b_h_b_y", (H + V,)))
-    layout, start = [], 0
+    places, start = [], 0
     for name, shape in sizes:
-        layout.append((name, start, shape))
+        places.append((name, start, shape))
         start += -(-int(np.prod(shape)) // 16) * 16
     return Body(
         functions=("exp", "tanh"),
         text=ELMAN,
-        parameters=tuple((p.name, p.name) for p in elman_model().parameters),
-        layout=tuple(layout),
-        rows=(("b_h", "b_h_b_y", 0, H), ("b_y", "b_h_b_y", H, H + V)),
-        trainable=start,
-        size=start,
+        layout=Layout(
+            attribute={},
+            parameters=tuple((p.name, p.name) for p in elman_model().parameters),
+            places=tuple(places),
+            rows=(("b_h", "b_h_b_y", 0, H), ("b_y", "b_h_b_y", H, H + V)),
+            trainable=start,
+            size=start,
+        ),
         outputs=(("y", "w.y", "step"),),
         inputs=(("x", "x"), ("target", "target")),
         reads=frozenset(["x", "target", "share"]),
@@ -261,11 +265,14 @@ def classifier_body() -> Body:
     return Body(
         functions=(),
         text=CLASSIFIER,
-        parameters=(("cell.W", "cell_W"), ("b", "b")),
-        layout=(("cell_W", 0, (3, 2)), ("b", 16, (3,))),
-        rows=(),
-        trainable=16,
-        size=32,
+        layout=Layout(
+            attribute={},
+            parameters=(("cell.W", "cell_W"), ("b", "b")),
+            places=(("cell_W", 0, (3, 2)), ("b", 16, (3,))),
+            rows=(),
+            trainable=16,
+            size=32,
+        ),
         outputs=(("scores", "w.scores", "sequence"),),
         inputs=(("x", "x"), ("label", "label")),
         reads=frozenset(["x", "label", "share", "mask"]),

@@ -16,6 +16,7 @@ from rnnspec.frontend.settings import SETTINGS
 from rnnspec.frontend.typed import Data, Encoding, Input, Model, Number, Setting, Target
 from rnnspec.script.body import Body
 from rnnspec.script.encodings import ROWS
+from rnnspec.script.layout import Layout
 from rnnspec.script.render import render
 from rnnspec.script.sources import CONVENTIONS
 from tests.hand_written import elman, load, setting, values
@@ -27,11 +28,7 @@ SEQUENCES = 60
 EMPTY = Body(
     functions=(),
     text="def allocate(T, B, dtype):\n    return None\n\n\ndef carry(old, new):\n    pass",
-    parameters=(),
-    layout=(),
-    rows=(),
-    trainable=0,
-    size=0,
+    layout=Layout({}, (), (), (), trainable=0, size=0),
     outputs=(),
     inputs=(),
     reads=frozenset(),

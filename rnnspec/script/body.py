@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rnnspec.ir.program import Shape, Time
+from rnnspec.ir.program import Time
+from rnnspec.script.layout import Layout
 
 
 @dataclass(frozen=True)
 class Body:
-    """Source text of `allocate`, `forward`, `backward` and `carry`, and where the parameters and outputs are.
-
-    Every parameter lives in one flat vector: `layout` has the start and shape of each attribute that owns storage, `rows` those
-    that are rows of another (stack attribute, first row, last row + 1).  The first `trainable` numbers are trained.
-    """
+    """Source text of `allocate`, `forward`, `backward` and `carry`, and where the parameters and outputs are."""
 
     functions: tuple[str, ...]  # that it calls by name: of NumPy, or of the frame for products on a GPU
     text: str
-    parameters: tuple[tuple[str, str], ...]  # name in the spec, attribute of p and g
-    layout: tuple[tuple[str, int, Shape], ...]
-    rows: tuple[tuple[str, str, int, int], ...]
-    trainable: int
-    size: int
+    layout: Layout  # of the parameters, attributes of p and g
     outputs: tuple[tuple[str, str, Time], ...]  # name in the spec, expression over all steps, step or sequence
     inputs: tuple[tuple[str, str], ...]  # inputs and targets that the program reads: name in the spec, attribute of w
     reads: frozenset[str]  # attributes of w that the frame fills for the program: these, and share, weights, random numbers

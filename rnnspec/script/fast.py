@@ -47,11 +47,7 @@ class FastPrinter:
         return Body(
             functions=used,
             text=text,
-            parameters=self.layout.parameters,
-            layout=self.layout.places,
-            rows=self.layout.rows,
-            trainable=self.layout.trainable,
-            size=self.layout.size,
+            layout=self.layout,
             outputs=tuple((n, o.whole(v), self.values[v].time) for n, v in self.program.roots.outputs),
             averages=tuple((self.values[p].name, o.whole(v)) for p, v in self.program.roots.averages),
             limited=tuple((n, o.whole(v)) for n, v in self.program.roots.limited),

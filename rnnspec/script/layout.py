@@ -16,12 +16,12 @@ ALIGN = 16  # numbers: a multiple of a cache line
 
 @dataclass(frozen=True)
 class Layout:
-    """Attributes by value and by name, places in the vector, rows of stacks."""
+    """Where every parameter lies in one vector of `size` numbers, the first `trainable` of which are trained."""
 
     attribute: dict[int, str]  # param or stacked value -> attribute
-    parameters: tuple[tuple[str, str], ...]
-    places: tuple[tuple[str, int, Shape], ...]
-    rows: tuple[tuple[str, str, int, int], ...]
+    parameters: tuple[tuple[str, str], ...]  # name in the spec, attribute
+    places: tuple[tuple[str, int, Shape], ...]  # attributes that own storage: start, shape
+    rows: tuple[tuple[str, str, int, int], ...]  # attributes that are rows of a stack: stack, first row, last row + 1
     trainable: int
     size: int
 

@@ -64,7 +64,7 @@ def _counts(spec: Spec, body: Body, device: Device) -> list[tuple[str, str]]:
 
 def follow(spec: Spec, body: Body, device: Device) -> Code:
     """One line for each call that has running averages."""
-    attribute, found = dict(body.parameters), dict(body.averages)
+    attribute, found = dict(body.layout.parameters), dict(body.averages)
     counts, made = _counts(spec, body, device), []
     for number, call in enumerate(_followed(spec.model, body)):
         names = [arg.name for arg in _averages(call)]

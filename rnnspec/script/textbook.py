@@ -118,11 +118,7 @@ class TextbookPrinter:
         return Body(
             functions=(),
             text=text,
-            parameters=self.layout.parameters,
-            layout=self.layout.places,
-            rows=self.layout.rows,
-            trainable=self.layout.trainable,
-            size=self.layout.size,
+            layout=self.layout,
             outputs=tuple((n, self._whole(v), self.values[v].time) for n, v in self.program.roots.outputs),
             averages=tuple((self.values[p].name, self.steps.target(v)) for p, v in self.program.roots.averages),
             limited=tuple((n, self._whole(v)) for n, v in self.program.roots.limited),

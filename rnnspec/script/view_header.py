@@ -147,19 +147,21 @@ def _cuts(spec: Spec) -> Iterator[tuple[str, int | None, str]]:
 
 def parameters(spec: Spec, body: Body, device: Device) -> Parameters:
     """The view of the parameters."""
-    infos = spec.model.parameters
-    rows = [(literal(identifier(row[0])), literal((identifier(row[1]), *row[2:]))) for row in body.rows]
+    infos, layout = spec.model.parameters, body.layout
+    rows = [(literal(identifier(row[0])), literal((identifier(row[1]), *row[2:]))) for row in layout.rows]
     fixed = tuple(info.name for info in infos if not info.trainable)
     trained = fill("[name for name in PARAMETERS if name not in {fixed}]", fixed=fixed) if fixed else Code("list(PARAMETERS)")
     return Parameters(
         zeros=Code(f"{device.zeros}(SIZE, dtype)"),
         fill=device.stored("view", "params[name]"),
-        layout=table((literal(identifier(name)), literal((start, shape))) for name, start, shape in body.layout),
+        layout=table((literal(identifier(name)), literal((start, shape))) for name, start, shape in layout.places),
         rows=table(rows) if rows else Code(""),
-        names=table((literal(name), literal((identifier(here), spec.model.shape_of(name)))) for name, here in body.parameters),
+        names=table(
+            (literal(name), literal((identifier(here), spec.model.shape_of(name)))) for name, here in layout.parameters
+        ),
         trained=trained,
-        trainable=literal(body.trainable),
-        size=literal(body.size),
+        trainable=literal(layout.trainable),
+        size=literal(layout.size),
         initialisers=definitions(initialiser_functions(infos)),
         initial=table((literal(name), value) for name, value in initial_values(spec).items()),
     )

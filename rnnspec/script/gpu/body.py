@@ -67,11 +67,7 @@ class GpuPrinter:
         return Body(
             functions=tuple(n for n in PRODUCTS if any(line.lstrip().startswith(f"{n}(") for line in [*forward, *backward])),
             text="\n\n\n".join(functions),
-            parameters=self.layout.parameters,
-            layout=self.layout.places,
-            rows=self.layout.rows,
-            trainable=self.layout.trainable,
-            size=self.layout.size,
+            layout=self.layout,
             outputs=tuple((n, self._output(v), values[v].time) for n, v in self.program.roots.outputs),
             averages=tuple((values[p].name, arrays[v].text) for p, v in self.program.roots.averages),
             inputs=tuple((v.name, self._attribute(v)) for v in data if v.op in ("input", "ids", "labels")),

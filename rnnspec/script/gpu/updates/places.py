@@ -16,12 +16,12 @@ BLOCKS = 1024
 
 def places(spec: Spec, body: Body) -> dict[str, Place]:
     """The place of each parameter, by its name in the spec."""
-    starts = {name: (start, shape) for name, start, shape in body.layout}
-    for name, stack, low, _ in body.rows:
+    starts = {name: (start, shape) for name, start, shape in body.layout.places}
+    for name, stack, low, _ in body.layout.rows:
         start, shape = starts[stack]
         starts[name] = start + low * math.prod(shape[1:]), ()
     found = {}
-    for name, here in body.parameters:
+    for name, here in body.layout.parameters:
         shape = spec.model.shape_of(name)
         rows = shape[0] if len(shape) == 2 else 1
         found[name] = starts[here][0], rows, math.prod(shape) // rows
@@ -33,4 +33,4 @@ def parts(spec: Spec, body: Body, by_row: bool) -> int:
     if by_row:
         found = places(spec, body)
         return sum(found[info.name][1] for info in spec.model.parameters if info.trainable)
-    return min(BLOCKS, -(-body.trainable // 256))
+    return min(BLOCKS, -(-body.layout.trainable // 256))

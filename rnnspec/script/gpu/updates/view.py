@@ -98,7 +98,7 @@ def update(spec: Spec, body: Body) -> Update:
 
 def _sizes(body: Body, parts: int, penalised: bool) -> Code:
     """Numbers that are trained, all of them where penalties want them, and parts of a sum."""
-    return Code(f"TRAINABLE = {body.trainable}, {f'SIZE = {body.size}, ' if penalised else ''}PARTS = {parts}")
+    return Code(f"TRAINABLE = {body.layout.trainable}, {f'SIZE = {body.layout.size}, ' if penalised else ''}PARTS = {parts}")
 
 
 def separated(kernels: Iterable[str]) -> Code:

@@ -417,7 +417,7 @@ MARKED = {
         "h[t] = tanh(g[t-1])", "g[t] = tanh(h[t+1])  # error: E0402", "y[t] = W_y @ (h[t] + g[t])"
     ),
     "start of another size": equations("h[0] = x[T]  # error: E0301", "h[t] = tanh(h[t-1])", "y[t] = W_y @ h[t]"),
-    "nested cell": equations("h[t] = 2 * gru(x[t], units=3)  # error: E0206", "y[t] = W_y @ h[t]"),
+    "cell in an expression": equations("h[t] = 2 * gru(x[t], units=3)  # error: E0206", "y[t] = W_y @ h[t]"),
     "two inputs": equations("h[t] = gru(x[t], x[t], units=6)  # error: E0604", "y[t] = W_y @ h[t]"),
     "cell without time": equations("h = gru(x[t], units=6)  # error: E0405", "y[t] = W_y @ h[t]"),
     "foreign parameter": equations("h[t] = gru(x[t], units=6)", "y[t] = h.W_q @ h[t]  # error: E0201"),

@@ -11,13 +11,12 @@ import pytest
 
 from tests.test_averages import WANTED
 from tests.test_optimizers import CASES as OPTIMIZERS
-from tests.test_optimizers import attributes
 from tests.test_schedules import CASES as SCHEDULES
-from tests.training_specs import script
+from tests.training_specs import ATTRIBUTES, MAX_NORM, script
 
 ADAM = "adam(lr=0.03)"
 RUNS = {
-    **{case: (attributes(case), {"optimizer": call}) for case, (call, _) in OPTIMIZERS.items()},
+    **{case: (ATTRIBUTES + MAX_NORM, {"optimizer": call}) for case, (call, _) in OPTIMIZERS.items()},
     **{case: ("", {"optimizer": ADAM, "schedule": call}) for case, (call, _) in SCHEDULES.items()},
     **{case: ("", {"optimizer": ADAM, "average": case}) for case in WANTED},
     "plateau that acts": ("", {"optimizer": ADAM, "schedule": "plateau(factor=0.5, patience=0, threshold=0.5, cooldown=1)"}),

@@ -31,8 +31,8 @@ NAMES: dict[str, Entry] = {
         right=model(STATE, OUTPUT),
     ),
     "E0206": Entry(
-        "a cell is called in the middle of an expression",
-        "A cell has states and parameters, which need the name on the left side of its equation.",
+        "a cell is called in the middle of an expression, or inside another cell",
+        "A cell has states and parameters, which need the name on the left side of its equation, and a place under `model:`.",
         wrong="states: {}\n" + model("y[t] = W_hy @ gru(x[t], units=16) + b_y"),
         right=model("h[t] = gru(x[t], units=16)", OUTPUT),
     ),

@@ -52,13 +52,16 @@ class CallReader:
     # ---- which function
     def _unknown(self, node: CallNode, scope: Scope, part: Part, outermost: bool) -> Diagnostic:
         name = node.name
+        if name in self.cells and scope.cell:
+            message = f"the cell `{name}` cannot be called inside another cell"
+            help = "write its equations here, or call one after the other under `model:`"
+            return scope.problem("E0206", message, node.span, help=help)
         if name in self.cells:
             message = f"the cell `{name}` must be the whole right side of an equation"
             return scope.problem("E0206", message, node.span, help=f"give it a name: `h1[t] = {name}(...)`")
         if name in FUNCTIONS:
             where = " or ".join(_sections(FUNCTIONS[name]))
             return scope.problem("E0205", f"`{name}` belongs {where}", node.name_span)
-        help: str | None
         timed = self.timed(scope.full(name))
         if timed is not None:
             product = f"`{name} * (...)` for a product"

@@ -16,7 +16,7 @@ from rnnspec.frontend.sizes import Size
 from rnnspec.frontend.source import Node, Scalar, read_yaml
 from rnnspec.frontend.source import Sequence as YamlSequence
 from rnnspec.frontend.syntax import EquationNode
-from rnnspec.frontend.words import NAME, is_name, meaning, taken
+from rnnspec.frontend.words import NAME, is_name, malformed, taken
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ def read_cells(section: Fields, problems: list[Diagnostic], library: bool = Fals
     """The cells of a section `cells:`."""
     cells = {}
     for key, value in section:
-        if not is_name(key.value) or meaning(key.value):
-            message = f"`{key.value[:40]}` cannot be the name of a cell"
-            problems.append(problem("E0204", message, key.span))
+        wrong = taken(key.value, key.span) if is_name(key.value) else malformed(key.value, "a cell", key.span)
+        if wrong is not None:
+            problems.append(wrong)
             continue
         cell = _read_cell(key, value, problems, library)
         if cell is not None:

@@ -14,7 +14,7 @@ def check_training(train: Train, model: Model, split: tuple[tuple[str, float], .
     problems += _watched(train, model, dict(split))
     problems += _after_the_end(train)
     problems += _above_the_rate(train)
-    problems += _schedule_free(train, model)
+    problems += _schedule_free(train)
     problems += _single_sequence(train, model)
 
 
@@ -60,16 +60,11 @@ def _above_the_rate(train: Train) -> Iterator[Diagnostic]:
         yield _contradiction("`final` is above the learning rate of the optimizer", train.schedule, note=note)
 
 
-def _schedule_free(train: Train, model: Model) -> Iterator[Diagnostic]:
-    """An optimizer that averages by itself, and between whose parameters and their average nothing may step."""
+def _schedule_free(train: Train) -> Iterator[Diagnostic]:
+    """An optimizer that averages by itself."""
     name = train.optimizer.name
-    if not name.startswith("schedule_free"):
-        return
-    if train.average is not None:
+    if name.startswith("schedule_free") and train.average is not None:
         yield _contradiction(f"`{name}` averages the parameters by itself", train.average, help="leave `average` out")
-    if limited := [info.name for info in model.parameters if info.max_norm is not None]:
-        note = f"`{limited[0]}` has a `max_norm`, which would be that of a mixture of parameters and their average"
-        yield _contradiction(f"`{name}` cannot keep a `max_norm`", train.optimizer, note=note)
 
 
 def _contradiction(message: str, setting: Setting, help: str | None = None, note: str | None = None) -> Diagnostic:

@@ -14,7 +14,7 @@ from rnnspec.script.code import Code, fill, lines, literal, prose, table
 from rnnspec.script.devices import Device, Name
 from rnnspec.script.sources import reads_files
 from rnnspec.script.view_data import has_lanes
-from rnnspec.script.view_update import penalties
+from rnnspec.script.view_update import limits_apart, limits_of, penalties
 from rnnspec.script.windows import back, text_scores
 
 
@@ -141,7 +141,7 @@ def _update(spec: Spec) -> Code:
     count = "step - run.clipped" if skips(train.clip) else "step"
     calls = [
         f"run.optimizer.update(p, g, lr, {count})",
-        "limit_norms(p)" if any(info.max_norm is not None for info in parameters) else "",
+        "limit_norms(p)" if limits_of(parameters) and limits_apart(train.optimizer) else "",
         f"run.optimizer.average(run.p, p, lr, {count})" if average_lines(train.optimizer, train.average) else "",
     ]
     return Code("if not clipped:\n" + indent(lines(calls), "    ")) if skips(train.clip) else lines(calls)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rnnspec.frontend.typed import ParameterInfo, Setting, Spec
@@ -46,10 +47,10 @@ def update(spec: Spec) -> Update:
     setting, infos = spec.train.optimizer, spec.model.parameters
     found = penalties(spec)
     code, average = optimizer_lines(setting), average_lines(setting, spec.train.average)
-    moves = Code(f"{OPTIMIZERS[setting.name].moves} -= change")
+    limits = limits_of(infos)
+    moves = _moves(setting, bool(limits))
     state = used(setting, f"{code}\n{moves}\n{average}")
     scales = {info.name: info.lr_scale for info in infos if info.lr_scale != 1 and info.trainable}
-    limits = {info.name: info.max_norm for info in infos if info.max_norm is not None}
     scaled = fill("self.lr_scale = spread({scales}, 1.0, p.vector.dtype)[:TRAINABLE]", scales=scales)
     return Update(
         spread=bool(scales or any(found.values())),
@@ -74,6 +75,30 @@ def update(spec: Spec) -> Update:
         clip=clip_lines(spec.train.clip),
         max_norm=literal(limits) if limits else Code(""),
     )
+
+
+def limits_of(parameters: Iterable[ParameterInfo]) -> dict[str, float]:
+    """How long the rows of each trained parameter may be, where that is limited."""
+    return {info.name: info.max_norm for info in parameters if info.max_norm is not None and info.trainable}
+
+
+def limits_apart(setting: Setting) -> bool:
+    """Whether rows are limited behind the optimizer: one that averages limits what it moves, and so its average."""
+    return OPTIMIZERS[setting.name].moves == "weights"
+
+
+LIMIT_Z = """
+# rows that are not too long have averages that are not too long
+np.copyto(weights, z)
+limit_norms(p)
+np.copyto(z, weights)
+"""
+
+
+def _moves(setting: Setting, limited: bool) -> Code:
+    """The lines that move, and limit where that is not left to somebody else."""
+    moves = f"{OPTIMIZERS[setting.name].moves} -= change"
+    return Code(moves + LIMIT_Z.rstrip() if limited and not limits_apart(setting) else moves)
 
 
 def _saved(state: tuple[State, ...]) -> Code:

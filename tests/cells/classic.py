@@ -57,7 +57,7 @@ def jordan(p: SimpleNamespace, x: Tensor, units: int, outputs: int) -> Iterable[
 
 
 def li(p: SimpleNamespace, x: Tensor, units: int) -> Iterable[Tensor]:
-    """Li et al. 2018, section 3."""
+    """Li et al. 2018."""
     h = torch.zeros(units, dtype=x.dtype)
     for u in x:
         h = torch.relu(p.W_h @ u + p.u_h * h + p.b_h)
@@ -65,11 +65,11 @@ def li(p: SimpleNamespace, x: Tensor, units: int) -> Iterable[Tensor]:
 
 
 def mikolov(p: SimpleNamespace, x: Tensor, units: int, context: int, alpha: float = 0.95) -> Iterable[Tensor]:
-    """Mikolov et al. 2014, equations 3 and 4: s and h, one after the other as [h, s]."""
+    """Mikolov et al. 2014: s and h, one after the other as [h, s]."""
     h, s = torch.zeros(units, dtype=x.dtype), torch.zeros(context, dtype=x.dtype)
     for u in x:
-        s = (1 - alpha) * (p.W_s @ u) + alpha * s  # 3
-        h = torch.sigmoid(p.P @ s + p.W_h @ u + p.U_h @ h)  # 4
+        s = (1 - alpha) * (p.W_s @ u) + alpha * s
+        h = torch.sigmoid(p.P @ s + p.W_h @ u + p.U_h @ h)
         yield torch.cat([h, s])
 
 

@@ -32,7 +32,7 @@ def norm(a: Tensor, gain: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def greff_vanilla(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
-    """Greff et al. 2017, section II, with peepholes p."""
+    """Greff et al. 2017, the vanilla LSTM, with peepholes p."""
     y = c = zeros(units)
     for u in x:
         z = tanh(p.W_z @ u + p.U_z @ y + p.b_z)
@@ -64,7 +64,7 @@ def greff_no_forget(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tenso
 
 
 def krause(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
-    """Krause et al. 2016, section 3."""
+    """Krause et al. 2016, with the LSTM of the authors' later code."""
     h = c = zeros(units)
     for u in x:
         m = (p.W_m @ u) * (p.U_m @ h)
@@ -134,12 +134,12 @@ def cooijmans(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
 
 
 def cho(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
-    """Cho et al. 2014, equations 5-8, with biases."""
+    """Cho et al. 2014, section 2.3, with biases."""
     h = zeros(units)
     for u in x:
-        r = sigmoid(affine(p, "r", u, h))  # 5
-        z = sigmoid(affine(p, "z", u, h))  # 6
-        h = z * h + (1 - z) * tanh(affine(p, "n", u, r * h))  # 7, 8
+        r = sigmoid(affine(p, "r", u, h))
+        z = sigmoid(affine(p, "z", u, h))
+        h = z * h + (1 - z) * tanh(affine(p, "n", u, r * h))
         yield h
 
 
@@ -154,7 +154,7 @@ def ba_gru(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
 
 
 def zhou(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
-    """Zhou et al. 2016, section 3: products with [h, x] in one."""
+    """Zhou et al. 2016: products with [h, x] in one."""
     h = zeros(units)
     for u in x:
         f = sigmoid(torch.cat([p.U_f, p.W_f], 1) @ torch.cat([h, u]) + p.b_f)
@@ -163,7 +163,7 @@ def zhou(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
 
 
 def ravanelli(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
-    """Ravanelli et al. 2018, section III, before batch normalisation."""
+    """Ravanelli et al. 2018, before batch normalisation."""
     h = zeros(units)
     for u in x:
         z = sigmoid(affine(p, "z", u, h))
@@ -184,7 +184,7 @@ def ravanelli_evaluated(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[T
 
 
 def van_der_westhuizen(p: SimpleNamespace, x: Tensor, units: int, beta: float = 1.0) -> Iterator[Tensor]:
-    """Van der Westhuizen and Lasenby 2018, section 3."""
+    """Van der Westhuizen and Lasenby 2018."""
     c = zeros(units)
     for u in x:
         s = affine(p, "f", u, c)
@@ -193,7 +193,7 @@ def van_der_westhuizen(p: SimpleNamespace, x: Tensor, units: int, beta: float = 
 
 
 def collins(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
-    """Collins et al. 2017, the UGRNN; the constant b^fg is part of b_g."""
+    """Collins et al. 2017, equations 2-4; the constant b^fg is part of b_g."""
     h = zeros(units)
     for u in x:
         c, g = tanh(affine(p, "c", u, h)), sigmoid(affine(p, "g", u, h))

@@ -20,7 +20,7 @@ def zeros(*shape: int) -> Tensor:
 
 
 def ba_2016(p: SimpleNamespace, x: Tensor, units: int, decay: float = 0.95, rate: float = 0.5) -> Iterator[Tensor]:
-    """Fast weights, eq. 1 and 2, with all states so far in place of the matrix that they make."""
+    """Fast weights, with all states so far in place of the matrix that they make."""
     past: list[Tensor] = [zeros(units)]
     for u in x:
         s = p.U_h @ past[-1] + p.W_h @ u
@@ -33,7 +33,7 @@ def ba_2016(p: SimpleNamespace, x: Tensor, units: int, decay: float = 0.95, rate
 
 
 def katharopoulos_2020(p: SimpleNamespace, x: Tensor, units: int, keys: int) -> Iterator[Tensor]:
-    """Linear attention, section 3.2: every step looks at all keys so far."""
+    """Linear attention, section 3.3: every step looks at all keys so far."""
     q, k = functional.elu(x @ p.W_q.T) + 1, functional.elu(x @ p.W_k.T) + 1
     weights = torch.tril(q @ k.T)
     return iter(weights @ (x @ p.W_v.T) / weights.sum(1, keepdim=True))
@@ -50,7 +50,7 @@ def schlag_2021(p: SimpleNamespace, x: Tensor, units: int, keys: int) -> Iterato
 
 
 def yang_2024(p: SimpleNamespace, x: Tensor, units: int, keys: int) -> Iterator[Tensor]:
-    """Gated linear attention, section 4."""
+    """Gated linear attention, equation 3."""
     S = zeros(keys, units)
     for u in x:
         alpha = sigmoid(p.W_a @ u + p.b_a) ** (1 / 16)
@@ -59,7 +59,7 @@ def yang_2024(p: SimpleNamespace, x: Tensor, units: int, keys: int) -> Iterator[
 
 
 def yang_2025(p: SimpleNamespace, x: Tensor, units: int, keys: int) -> Iterator[Tensor]:
-    """Gated delta rule, section 3: S alpha (I - beta k k') + beta v k'."""
+    """Gated delta rule, section 3.1: S alpha (I - beta k k') + beta v k'."""
     S = zeros(units, keys)
     for u in x:
         k, q = ((W @ u) / torch.sqrt((W @ u).square().sum() + 1e-6) for W in (p.W_k, p.W_q))

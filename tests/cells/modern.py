@@ -25,7 +25,7 @@ def with_last(x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def lei_2018(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
-    """SRU, section 3."""
+    """SRU, with biases in its gates."""
     c = zeros(units)
     for u in x:
         f = sigmoid(p.W_f @ u + p.v_f * c + p.b_f)
@@ -35,7 +35,7 @@ def lei_2018(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
 
 
 def bradbury_2017(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
-    """QRNN, section 2: a convolution along time, then fo-pooling."""
+    """QRNN: a convolution along time, then fo-pooling."""
     padded = torch.cat([torch.zeros_like(x[:1]), x]).T[None]
     z, f, o = (
         functional.conv1d(padded, torch.stack([vars(p)[f"V_{g}"], vars(p)[f"W_{g}"]], 2), vars(p)[f"b_{g}"])[0].T for g in "zfo"
@@ -47,7 +47,7 @@ def bradbury_2017(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]
 
 
 def feng_2024_gru(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
-    """minGRU, section 3.1."""
+    """minGRU."""
     h = zeros(units)
     for u in x:
         z = sigmoid(p.W_z @ u + p.b_z)
@@ -56,7 +56,7 @@ def feng_2024_gru(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]
 
 
 def feng_2024_lstm(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
-    """minLSTM, section 3.2."""
+    """minLSTM."""
     h = zeros(units)
     for u in x:
         f, i = sigmoid(p.W_f @ u + p.b_f), sigmoid(p.W_i @ u + p.b_i)
@@ -66,7 +66,7 @@ def feng_2024_lstm(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor
 
 
 def orvieto_2023(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
-    """LRU, section 3, in complex numbers."""
+    """LRU, section 3.4, in complex numbers."""
     eigenvalue = torch.exp(torch.complex(-torch.exp(p.nu), p.theta))
     gamma = torch.sqrt(1 - eigenvalue.abs() ** 2)
     B, C = torch.complex(p.W_re, p.W_im), torch.complex(p.V_re, p.V_im)
@@ -77,7 +77,7 @@ def orvieto_2023(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
 
 
 def de_2024(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
-    """RG-LRU, section 2.4."""
+    """RG-LRU, equations 1-4."""
     h = zeros(units)
     for u in x:
         r, i = sigmoid(p.W_r @ u + p.b_r), sigmoid(p.W_i @ u + p.b_i)
@@ -102,7 +102,7 @@ def koutnik_2014(
 
 
 def chang_2019(p: SimpleNamespace, x: Tensor, units: int, epsilon: float = 0.1, gamma: float = 0.01) -> Iterator[Tensor]:
-    """AntisymmetricRNN, section 3.2."""
+    """AntisymmetricRNN, equation 12."""
     h, M = zeros(units), p.U_h - p.U_h.T - gamma * torch.eye(units, dtype=x.dtype)
     for u in x:
         h = h + epsilon * tanh(M @ h + p.W_h @ u + p.b_h)
@@ -110,7 +110,7 @@ def chang_2019(p: SimpleNamespace, x: Tensor, units: int, epsilon: float = 0.1, 
 
 
 def chang_2019_gated(p: SimpleNamespace, x: Tensor, units: int, epsilon: float = 0.1, gamma: float = 0.01) -> Iterator[Tensor]:
-    """AntisymmetricRNN with gating, section 3.3."""
+    """AntisymmetricRNN with gating, equation 13."""
     h, M = zeros(units), p.U_h - p.U_h.T - gamma * torch.eye(units, dtype=x.dtype)
     for u in x:
         z = sigmoid(M @ h + p.W_z @ u + p.b_z)
@@ -121,7 +121,7 @@ def chang_2019_gated(p: SimpleNamespace, x: Tensor, units: int, epsilon: float =
 def erichson_2021(
     p: SimpleNamespace, x: Tensor, units: int, epsilon: float = 0.1, beta: float = 0.75, gamma: float = 0.01
 ) -> Iterator[Tensor]:
-    """Lipschitz RNN, section 3, with a step of Euler."""
+    """Lipschitz RNN, with a step of Euler."""
 
     def between(M: Tensor) -> Tensor:
         return (1 - beta) * (M + M.T) + beta * (M - M.T) - gamma * torch.eye(units, dtype=x.dtype)
@@ -135,7 +135,7 @@ def erichson_2021(
 def rusch_2021(
     p: SimpleNamespace, x: Tensor, units: int, dt: float = 0.1, gamma: float = 1.0, epsilon: float = 1.0
 ) -> Iterator[Tensor]:
-    """coRNN, section 2."""
+    """coRNN, damped explicitly."""
     y, z = zeros(units), zeros(units)
     for u in x:
         force = tanh(p.U_y @ y + p.U_z @ z + p.W_z @ u + p.b_z)
@@ -145,7 +145,7 @@ def rusch_2021(
 
 
 def rusch_2022(p: SimpleNamespace, x: Tensor, units: int, dt: float = 1.0) -> Iterator[Tensor]:
-    """LEM, section 2."""
+    """LEM."""
     y, z = zeros(units), zeros(units)
     for u in x:
         a = dt * sigmoid(p.U_a @ y + p.W_a @ u + p.b_a)
@@ -176,7 +176,7 @@ def bistable(p: SimpleNamespace, x: Tensor, units: int, W_a: Tensor, W_c: Tensor
 
 
 def turkoglu_2021(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
-    """STAR, section 4."""
+    """STAR."""
     h = zeros(units)
     for u in x:
         k = sigmoid(p.W_k @ u + p.U_k @ h + p.b_k)
@@ -185,7 +185,7 @@ def turkoglu_2021(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]
 
 
 def laurent_2017(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
-    """CFN, section 1."""
+    """CFN, equations 1 and 2."""
     h = zeros(units)
     for u in x:
         theta, eta = sigmoid(p.U_f @ h + p.W_f @ u + p.b_f), sigmoid(p.U_i @ h + p.W_i @ u + p.b_i)
@@ -194,7 +194,7 @@ def laurent_2017(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
 
 
 def kusupati_2018(p: SimpleNamespace, x: Tensor, units: int) -> Iterator[Tensor]:
-    """FastGRNN, section 3.2."""
+    """FastGRNN."""
     h = zeros(units)
     for u in x:
         z = sigmoid(p.W_h @ u + p.U_h @ h + p.b_z)

@@ -11,14 +11,14 @@ import pytest
 from tests.gpu.marks import needs_nvrtc
 from tests.gpu.nvrtc import ARCHITECTURES, compiled
 from tests.gpu.updates import Case, case
-from tests.test_optimizers import CASES, attributes
+from tests.test_optimizers import CASES
 from tests.test_schedules import CASES as SCHEDULES
 from tests.training_specs import ATTRIBUTES, MAX_NORM, RUFF
 
 CLIPPING = ("global_norm(2)", "parameter_norm(1.5)", "value(0.5)", "adaptive(ratio=0.9)", "skip(max=30)")
 AVERAGING = ("ema(0.9)", "polyak(start=30)")
 TEXTS = {
-    **{name: case(attributes(name), optimizer=CASES[name][0]) for name in CASES},
+    **{name: case(ATTRIBUTES + MAX_NORM, optimizer=CASES[name][0]) for name in CASES},
     **{clip: case(clip=clip) for clip in CLIPPING},
     **{f"adafactor, {clip}": case(optimizer="adafactor(lr=0.1)", clip=clip) for clip in CLIPPING},
     **{average: case(optimizer="adamw(lr=0.1)", average=average) for average in AVERAGING},

@@ -15,7 +15,7 @@ from rnnspec.script.gpu.updates.optimizers import OPTIMIZERS
 from tests.gpu.cupy_stand_in import Stream, cupy_on_host
 from tests.gpu.device import Device
 from tests.gpu.updates import Case, DeviceRun, Result, case, on_cpu, on_gpu, on_host
-from tests.test_optimizers import CASES, attributes
+from tests.test_optimizers import CASES
 from tests.training_specs import ATTRIBUTES, MAX_NORM, STEPS, Named, assert_close, gradient
 
 LIMIT = 1e-12
@@ -58,7 +58,7 @@ def test_every_row_has_a_row_for_a_gpu() -> None:
 
 def full(name: str) -> Case:
     """An optimizer with penalties, a learning rate of its own for one parameter, and a limit where there may be one."""
-    return case(attributes(name), optimizer=CASES[name][0])
+    return case(ATTRIBUTES + MAX_NORM, optimizer=CASES[name][0])
 
 
 @pytest.mark.parametrize("name", CASES)

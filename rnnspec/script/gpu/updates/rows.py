@@ -34,4 +34,7 @@ limit_of_rows = np.repeat(list(limits.values()), [PLACES[name][1] for name in li
 self.limits = cp.asarray(limit_of_rows.astype(p.vector.dtype))
 """
 
-LAUNCH = 'launch_blocks(self, "limit_norms", len(self.limited), 64, self.numbers, self.limited, self.limits, p.vector)'
+
+def launch_limits(vector: str) -> str:
+    """The line that limits the rows of a vector that is laid out like the parameters."""
+    return f'launch_blocks(self, "limit_norms", len(self.limited), 64, self.numbers, self.limited, self.limits, {vector})'

@@ -18,9 +18,10 @@ from rnnspec.script.gpu.updates.optimizers import OPTIMIZERS
 from rnnspec.script.gpu.updates.penalties import Penalty
 from rnnspec.script.gpu.updates.places import parts, places
 from rnnspec.script.gpu.updates.recipe import Recipe, recipe
-from rnnspec.script.gpu.updates.rows import LAUNCH, LIMIT_NORMS, LIMITS, ROW_FUNCTIONS
+from rnnspec.script.gpu.updates.rows import LIMIT_NORMS, LIMITS, ROW_FUNCTIONS, launch_limits
 from rnnspec.script.optimizers import title_of
 from rnnspec.script.schedules import plateau_lines, schedule_lines
+from rnnspec.script.view_update import limits_apart, limits_of
 from rnnspec.script.view_update import penalties as factors_of
 
 SIGN = """
@@ -64,7 +65,7 @@ def update(spec: Spec, body: Body) -> Update:
     clip, whole = CLIPS[chosen.clip.name], OPTIMIZERS[train.optimizer.name].whole
     factors = {kind: found for kind, found in factors_of(spec).items() if found}
     scales = {info.name: info.lr_scale for info in infos if info.lr_scale != 1 and info.trainable}
-    limits = {info.name: info.max_norm for info in infos if info.max_norm is not None}
+    limits = limits_of(infos)
     scaled = fill("self.lr_scale = spread({scales}, 1.0, p.vector.dtype)[:TRAINABLE]", scales=scales)
     measuring = separated([penalties.kernel(list(factors)), with_arguments(clip.kernels, chosen.clip)])
     count = parts(spec, body, clip.by_row)
@@ -131,7 +132,7 @@ def _step(spec: Spec, chosen: Recipe, penalised: bool, limited: bool) -> tuple[C
         add("update", lines([title, average]), lines([chosen.change, chosen.follow]))
     if limited:
         kernels.append(LIMIT_NORMS)
-        launches.append(LAUNCH)
+        launches.append(launch_limits("p.vector" if limits_apart(train.optimizer) else "self.z"))
     if apart:
         add("follow", average, apart)
     return separated(kernels), lines(launches)

@@ -158,6 +158,14 @@ def test_max_norm_shortens_long_rows_only() -> None:
     assert (p.named["W_x"] == 3.0).all()
 
 
+def test_max_norm_leaves_alone_what_is_not_trained() -> None:
+    made = script("params:\n  '*': {max_norm: 1.0}\n  W_h: {trainable: false}")
+    p = made.Views(np.float64)
+    p.vector[:] = 3.0
+    made.limit_norms(p)
+    assert (p.named["W_h"] == 3.0).all() and (p.named["W_x"] < 3.0).all()
+
+
 @pytest.mark.parametrize("l1, l2", [(0.1, 0.0), (0.0, 0.2), (0.1, 0.2)])
 def test_penalties_are_in_the_loss_and_in_the_gradient(l1: float, l2: float) -> None:
     plain, penalised = script(), script(f"params:\n  W_h: {{l1: {l1}, l2: {l2}}}")

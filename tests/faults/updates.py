@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rnnspec.script import averages, schedules
+from rnnspec.script import averages, schedules, view_update
 from rnnspec.script.averages import AVERAGES
 from rnnspec.script.clips import CLIPS
 from rnnspec.script.optimizers import OPTIMIZERS
@@ -18,6 +18,8 @@ from rnnspec.script.view_update import PENALTIES
 from tests import test_averages, test_clips, test_optimizers, test_resume, test_schedules, test_training_step
 from tests.faults.planting import Check, Fault, attribute, models, row, text
 from tests.faults.scripts import in_script
+
+SCHEDULE_FREE: Check = partial(test_optimizers.test_optimizer_equals_torch, "schedule_free_sgd")
 
 
 def in_code(old: str, new: str) -> Callable[[Any], Any]:
@@ -70,8 +72,7 @@ def averaging(old: str, new: str) -> Fault:
     def wrong(right: Any) -> Any:
         return replace(right, average=replace(right.average, code=text(old, new)(right.average.code)))
 
-    check: Check = partial(test_optimizers.test_optimizer_equals_torch, "schedule_free_sgd")
-    return Fault(f"schedule_free_sgd: {old}", row(OPTIMIZERS, "schedule_free_sgd", wrong), [check])
+    return Fault(f"schedule_free_sgd: {old}", row(OPTIMIZERS, "schedule_free_sgd", wrong), [SCHEDULE_FREE])
 
 
 def average(case: str, old: str, new: str) -> Fault:
@@ -123,6 +124,10 @@ START = in_code("change *= lr * root / (1 - {beta1}**step)", "change *= lr * roo
 FAULTS = [
     Fault("the gradient is not clipped", row(CLIPS, "global_norm", in_clip("{max} / norm", "1")), BY_HAND),
     Fault("rows are not limited", in_script("    limit_norms(p)\n", ""), [steps_by_hand("adamw")]),
+    Fault("what moves is not limited", attribute(view_update, "LIMIT_Z", text("limit_norms(p)\n", "")), [SCHEDULE_FREE]),
+    Fault(
+        "what is limited does not move", attribute(view_update, "LIMIT_Z", text("np.copyto(z, weights)\n", "")), [SCHEDULE_FREE]
+    ),
     Fault(
         "the average does not move", in_script("run.optimizer.average(run.p, p, lr, step)", "pass"), [steps_by_hand("adamw")]
     ),

@@ -19,6 +19,7 @@ from benchmarks.measure import Case
 from benchmarks.peers import CALL, EAGER, FUSED, INDEXED, JAX, OURS, PRODUCTS
 from benchmarks.startup import command_to_step, spec_to_script
 from benchmarks.targets import Verdict, ratio, verdicts
+from rnnspec.run.blas import blas
 
 THREADS = (1, 2)
 COLUMNS = (CALL, FUSED, EAGER, INDEXED, JAX, PRODUCTS)
@@ -48,7 +49,13 @@ def main() -> int:
 def machine() -> dict[str, str]:
     """What the numbers depend on."""
     libraries = {name: version(name) for name in ("numpy", "torch", "jax")}
-    return {"cpu": cpu_model(), "processors": str(os.cpu_count()), "python": platform.python_version(), **libraries}
+    return {
+        "cpu": cpu_model(),
+        "processors": str(os.cpu_count()),
+        "python": platform.python_version(),
+        **libraries,
+        "blas": str(blas()),
+    }
 
 
 def cpu_model() -> str:

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from rnnspec.cli import commands
 from rnnspec.commands import doctor
+from rnnspec.run.blas import Blas, blas
 from rnnspec.run.driver import Driver, Gpu
 from rnnspec.run.gpu import Cupy
 
@@ -102,8 +103,14 @@ def test_without_numpy_nothing_works(ask: Ask, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_threads_are_those_that_numpy_uses(tmp_path: Path) -> None:
-    if not doctor.threads():
+    if not blas().threads:
         pytest.skip("this BLAS does not tell")
-    words = [sys.executable, "-c", "from rnnspec.commands.doctor import threads; print(threads())"]
+    words = [sys.executable, "-c", "from rnnspec.run.blas import blas; print(blas().threads)"]
     limited = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "BLIS_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
     assert subprocess.run(words, env=limited, capture_output=True, text=True, check=True).stdout == "1\n"
+
+
+def test_a_blas_in_words() -> None:
+    assert str(Blas("openblas", "0.3.31", "SkylakeX", 2)) == "openblas 0.3.31, code for SkylakeX, 2 threads"
+    assert str(Blas("mkl", "2025.0", "", 1)) == "mkl 2025.0, 1 thread"
+    assert str(Blas("accelerate", "", "", 0)) == "accelerate"

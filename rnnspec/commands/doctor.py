@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import platform
 import sys
@@ -11,12 +10,10 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from rnnspec import __version__
+from rnnspec.run.blas import blas
 from rnnspec.run.driver import Driver, driver
 from rnnspec.run.gpu import Cupy, Trouble, cupy, troubles
 
-THREADS = ("scipy_openblas_get_num_threads64_", "scipy_openblas_get_num_threads", "openblas_get_num_threads64_",
-           "openblas_get_num_threads", "MKL_Get_Max_Threads", "bli_thread_get_num_threads")  # fmt: skip
-"""What BLAS libraries call the function that tells how many threads they use."""
 NOTHING = "not found"
 
 
@@ -65,27 +62,6 @@ def numpy_row() -> tuple[Row, tuple[Trouble, ...]]:
         return Row("NumPy", f"{numpy.__version__} with {blas()}"), ()
     except Exception as error:  # a broken installation may raise anything
         return Row("NumPy", ""), (Trouble(f"NumPy cannot be imported: {error}", "`pip install --force-reinstall numpy`"),)
-
-
-def blas() -> str:
-    """Name, version and threads of the library that multiplies NumPy's matrices."""
-    import numpy
-
-    built = numpy.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    number = threads()
-    used = f", {number} thread{'s' if number > 1 else ''}" if number else ""
-    return f"{built['name']} {built['version']}{used}"
-
-
-def threads() -> int:
-    """How many threads the BLAS uses; 0 where it does not tell."""
-    import numpy.linalg._umath_linalg as linked
-
-    library = ctypes.CDLL(linked.__file__)  # a name is looked for in what a library is linked with, too
-    for name in THREADS:
-        if hasattr(library, name):
-            return int(getattr(library, name)())
-    return 0
 
 
 def installed(package: str) -> str:

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 
 from rnnspec import __version__
+from rnnspec.run.blas import blas
 
 
 def opening(spec: str, digest: str, seed: int, command: Sequence[str], device: Mapping[str, object]) -> dict[str, object]:
@@ -19,7 +20,12 @@ def opening(spec: str, digest: str, seed: int, command: Sequence[str], device: M
         "spec_sha256": digest,
         "seed": seed,
         "command": list(command),
-        "versions": {"python": platform.python_version(), "numpy": version("numpy"), "rnnspec": __version__},
+        "versions": {
+            "python": platform.python_version(),
+            "numpy": version("numpy"),
+            "blas": str(blas()),
+            "rnnspec": __version__,
+        },
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
         "device": dict(device),
         "python": sys.executable,

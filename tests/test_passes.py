@@ -16,6 +16,7 @@ from rnnspec.passes.lookups import lookups
 from rnnspec.passes.lower import lower
 from rnnspec.passes.materialise import materialise
 from rnnspec.passes.names import common_name
+from rnnspec.passes.reductions import reductions
 from rnnspec.passes.simplify import simplify
 from rnnspec.passes.stack import stack
 from rnnspec.passes.weight_gradients import weight_gradients
@@ -419,6 +420,31 @@ def test_parts_of_what_is_flattened_anyway_are_rows_of_it() -> None:
         dV        [2, 4] fixed = gram(b_flat, a_flat)
         c_flat    [4] flat = flat(c)
         dW        [4, 6] fixed = gram(c_flat, both_flat)
+    """)
+
+
+def test_factors_before_and_behind_a_sum_are_its_weight() -> None:
+    made = program("""
+        a     [4] step = input()
+        b     [4] step = input()
+        half  [4] step = scale(a) {0.5}
+        sum   [1] step = total(half) {1}
+        less  [1] step = scale(sum) {-0.5}
+        again [1] step = total(b) {1}
+        twice [1] step = scale(again) {2.0}
+        both  [1] step = add(again, twice)
+        one   [1] step = mul(less, both)
+        h     [4] step = spread(one) {(1, (4,))}
+    """)
+    assert body(simplify(reductions(made))) == lines("""
+        a     [4] step = input()
+        b     [4] step = input()
+        less  [1] step = weighted_total(a) {(1, -0.25)}
+        again [1] step = total(b) {1}
+        twice [1] step = scale(again) {2.0}
+        both  [1] step = add(again, twice)
+        one   [1] step = mul(less, both)
+        h     [4] step = spread(one) {(1, (4,))}
     """)
 
 

@@ -20,8 +20,9 @@ def reductions(program: Program) -> Program:
     def scaled(value: Value) -> int:
         """A number times a sum that nothing else reads."""
         inner = graph[graph.new(value.args[0])]
-        if inner.op == "total" and len(users[value.args[0]]) == 1:
-            return graph.emit("weighted_total", inner.args[0], attr=(inner.attr, value.attr), name=value.name)
+        if inner.op in ("total", "weighted_total") and len(users[value.args[0]]) == 1:
+            groups, factor = inner.attr if inner.op == "weighted_total" else (inner.attr, 1.0)
+            return graph.emit("weighted_total", inner.args[0], attr=(groups, factor * value.attr), name=value.name)
         return graph.rebuild(value)
 
     def summed(value: Value) -> int:

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from rnnspec.frontend.typed import Spec
 from rnnspec.ir.ops import DATA, ELEMENTWISE, VIEWS
 from rnnspec.ir.program import Block, Program, Value
-from rnnspec.ir.storage import Buffer, Copy, Placement
+from rnnspec.ir.storage import Buffer, Copy, Placement, Region
 from rnnspec.script.body import Body
 from rnnspec.script.calls import CALLS, FUNCTIONS, HELPERS, TEMPORARIES
 from rnnspec.script.code import tag
 from rnnspec.script.layout import filled, layout
+from rnnspec.script.neighbours import Run, runs, spanned
 from rnnspec.script.operands import Loop, Operands
 from rnnspec.script.sizes import matrix, shape_text, sizes_of
 from rnnspec.script.windows import back
@@ -141,11 +142,12 @@ class FastPrinter:
         """The calls of some values, under the equations they come from."""
         lines: list[str] = []
         shown = None
-        for item in ids:
-            value = self.values[item]
-            made = self._starts((item,)) if self.operands.loop is None else []
-            made += [self._copy(c) for c in self.placement.copies if c.tick == self.placement.ticks[item]]
-            made += self._calls(value)
+        apart = self.operands.loop is None  # a call for each takes longer only where it is short
+        for run in ((self.values[i],) for i in ids) if apart else runs(ids, self.placement):
+            value = run[0]
+            made = self._starts((value.id,)) if apart else []
+            made += [self._copy(c) for c in self.placement.copies if c.tick == self.placement.ticks[value.id]]
+            made += self._calls(value) if len(run) == 1 else self._call_of(run)
             if made and value.origin and value.origin != shown:
                 at_once = "   for all t at once" if self.operands.loop is None and value.time == "step" else ""
                 lines.append(f"# {prefix}{tag(value.origin)}{at_once}")
@@ -159,6 +161,18 @@ class FastPrinter:
         args = [] if value.op in outside else [self.operands.operand(a, groups) for a in value.args]
         out = "" if value.op in ("concat", "mean_loss") else self.operands.operand(value.id, groups)
         return CALLS[value.op](self.operands, value, out, args)
+
+    def _call_of(self, run: Run) -> list[str]:
+        """The one call of values whose rows lie side by side."""
+        o, name = self.operands, "_".join(value.name for value in run)
+        out, read = spanned(run, self.placement)
+        args = [o.operand(a) if isinstance(a, int) else o.place(a, self._name_of(a, name)) for a in read]
+        return CALLS[run[0].op](o, run[0], o.place(out, self._name_of(out, name)), args)
+
+    def _name_of(self, region: Region, name: str) -> str:
+        """What rows without a name of their own are called."""
+        buffer = self.placement.buffers[region.buffer]
+        return buffer.name if buffer.shape[:1] == (region.high - region.low,) else name
 
     def _groups(self, value: Value) -> int:
         """How many groups of rows an operation works on, where a number of each is repeated over them."""

@@ -11,10 +11,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rnnspec.frontend import model
+from rnnspec.ir.storage import Region
 from rnnspec.passes.functions import FUNCTIONS
 from rnnspec.passes.lower import Lowering
 from rnnspec.passes.operands import Rule
-from rnnspec.script import expressions, render
+from rnnspec.script import expressions, neighbours, render
 from rnnspec.script.calls import CALLS
 from rnnspec.script.draws import DRAWS, Draw
 from rnnspec.script.fast import FastPrinter
@@ -25,6 +26,7 @@ from rnnspec.verify.probe import longest_lag
 from rnnspec.verify.truncation import Truncated
 from tests import test_draws, test_reach, test_resets, test_script_frame, test_truncation_cost
 from tests.faults.planting import Fault, Plant, attribute, instead, lines, models, row, text, windows
+from tests.faults.sketches import powers, steps_apart
 from tests.test_truncation import truncated
 
 
@@ -134,6 +136,16 @@ def first_lag(self: Lowering, name: str, lag: int, shape: Any) -> int:
     return self.graph.emit("select", self.spread(begins, value), start, value)
 
 
+def apart(first: Region, second: Region) -> bool:
+    """No rows are in both."""
+    return False
+
+
+def rows_alone(first: Region, second: Region) -> bool:
+    """Neighbours, whatever the step."""
+    return (first.buffer, first.high) == (second.buffer, second.low)
+
+
 def never(self: Lowering, name: str, lag: int, shape: Any) -> int:
     """As if there was no symbol that sets states back."""
     return self.graph.shift(self._operand(name), lag, shape, self._starts(name, lag, shape))
@@ -173,6 +185,8 @@ STEPS = [
     Fault("the gradient of v[T] at every step of the textbook", row(SPECIAL, "at_last", instead(whenever)), models(1)),
     Fault("equal ids count once", row(CALLS, "lookup_sum", ids_once), models(11)),
     Fault("a choice takes the other one", row(CALLS, "select", replaced("where=", "where=~")), models(0)),
+    Fault("a call reads rows before they are written", attribute(neighbours, "_overlap", instead(apart)), [powers()]),
+    Fault("rows of different steps are neighbours", attribute(neighbours, "_beside", instead(rows_alone)), [steps_apart()]),
     Fault("brackets are left out", attribute(expressions.Text, "within", sums_without_brackets), models(0)),
     Fault(
         "padding weighs in the loss",

@@ -48,6 +48,22 @@ def grouped() -> Check:
     return SketchCheck(sketch({"h": mul(sigmoid(one), tanh(two)), "y": out}))
 
 
+def powers() -> SketchCheck:
+    """Powers side by side, each made of the one before, in a recurrence: the same operation on neighbouring rows."""
+    a = tanh(add(at(p("W", H, X), x), at(p("U", H, 3 * H), step("h", 3 * H, 1))))
+    once = call("square", step("a", H))
+    h, y = call("concat", step("a", H), once, call("square", once)), at(p("W_y", Y, 3 * H), step("h", 3 * H))
+    return SketchCheck(sketch({"a": a, "h": h, "y": y}))
+
+
+def steps_apart() -> SketchCheck:
+    """Neighbouring rows of different steps, to which the same happens."""
+    a = tanh(add(at(p("W_a", H, X), x), at(p("U_a", H, 2 * H), step("h", 2 * H, 1))))
+    b = tanh(add(at(p("W_b", H, X), x), at(p("U_b", H, 2 * H), step("h", 2 * H, 1))))
+    h = call("concat", call("square", step("a", H, 1)), call("square", step("b", H, 2)))
+    return SketchCheck(sketch({"a": a, "b": b, "h": h, "y": at(p("W_y", Y, 2 * H), step("h", 2 * H))}))
+
+
 def remembered() -> Check:
     """Nothing but the next step reads c, so within one window it needs no history."""
     c = add(mul(0.5, step("c", H, 1)), at(p("W", H, X), x))

@@ -100,7 +100,7 @@ def test_targets_out_of_range_are_refused(kind: str, loss: str, tmp_path: Path) 
 def test_numbers_that_are_none_are_refused(loss: str, tmp_path: Path) -> None:
     values = np.full((6, 5), 0.5)
     values[3, 1] = np.nan
-    (problem,) = found(tmp_path, values, "npz", loss)
+    (problem,) = found(tmp_path, values, "npy", loss)
     assert "from nan to nan" in problem
 
 

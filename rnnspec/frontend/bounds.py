@@ -40,7 +40,7 @@ def _needs(model: Model) -> Iterator[tuple[str, str]]:
 def check_bounds(model: Model, items: Iterable[Item], offer: Offer) -> Iterator[Diagnostic]:
     """Targets whose numbers are outside of what the loss needs, as far as the data tells."""
     needs = dict(_needs(model))
-    lengths = _lengths(items, offer) if model.masked else None
+    lengths = lengths_of(items, offer) if model.masked else None
     for item in items:
         for column in named(item.call) if item.name in needs else ():
             function = needs[item.name]
@@ -50,7 +50,7 @@ def check_bounds(model: Model, items: Iterable[Item], offer: Offer) -> Iterator[
                 yield problem("E0704", message, item.span, note=f"the numbers of `{column}` are {found}")
 
 
-def _lengths(items: Iterable[Item], offer: Offer) -> NDArray[Any] | None:
+def lengths_of(items: Iterable[Item], offer: Offer) -> NDArray[Any] | None:
     """How many steps of each sequence count, where that can be read."""
     names = (dict(item.call.arguments).get("length") for item in items if not item.longest)
     numbers = next((offer.columns[str(name)].numbers for name in names if name), None)

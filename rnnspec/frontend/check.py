@@ -11,6 +11,7 @@ from rnnspec.diagnostics import Diagnostic, Source, Span, SpecError, problem
 from rnnspec.frontend.bounds import check_bounds, with_bounds
 from rnnspec.frontend.columns import read_offer
 from rnnspec.frontend.encodings import VOCABULARY, Encoder, Item
+from rnnspec.frontend.finite import check_finite
 from rnnspec.frontend.model import ModelReader, Texts, read_texts
 from rnnspec.frontend.offers import Offer
 from rnnspec.frontend.overrides import Overrides, apply_overrides
@@ -211,6 +212,8 @@ class _Checker:
         self._stop_at_errors()
         typed = model.assemble(parameters)
         typed = with_bounds(typed)
+        self.problems += check_finite(sections.source, typed, entry.items, entry.offer)
+        self._stop_at_errors()
         self.problems += check_bounds(typed, entry.items, entry.offer)
         typed = with_resets(typed, self.problems) if entry.reset else typed
         typed = with_state_clips(typed, train.state_clips, self.problems)

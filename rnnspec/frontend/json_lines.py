@@ -91,8 +91,17 @@ def _kind(value: object, what: str) -> Kind:
         sizes = {len(v) for v in value}
         if len(sizes) == 1 and sizes != {0}:
             return Kind(timed=True, size=sizes.pop())
+    if not _is_finite(value):
+        raise Unusable(f"{what} has a number that is not finite", "fill in what is missing, or leave the line out")
     note = "write a number, a text, a list of numbers, or a list of equally long lists of numbers"
     raise Unusable(f"{what} cannot be used", note)
+
+
+def _is_finite(value: object) -> bool:
+    """Whether there is neither `NaN` nor an infinite number in a value, however deep."""
+    if isinstance(value, list):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _is_number(value: object) -> bool:

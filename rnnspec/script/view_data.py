@@ -39,6 +39,7 @@ class Data:
     examples: Code
     timed: Code
     counts: Code  # how many classes there may be, where a file could say otherwise
+    numbers: Code  # the columns of inputs and targets that are numbers, where a file could say anything
     labels: Code  # sequences of labels
     bounds: Code  # what targets must be for the loss
 
@@ -97,6 +98,8 @@ def data(spec: Spec, source: Code) -> Data:
     ahead = f" - {horizon(spec)}" if horizon(spec) else ""
     counts = {item.name: item.shape[0] for item in items(spec) if item.encoding in ("ids", "classes", "labels")}
     labels = [item.name for item in spec.model.targets if item.encoding == "labels"]
+    real = {item.name for item in items(spec) if item.encoding == "real"}
+    numbers = {e.name: ", ".join(named(e)) for e in spec.data.encodings if e.name in real}
     return Data(
         split=_split(spec),
         files=reads_files(spec),
@@ -121,6 +124,7 @@ def data(spec: Spec, source: Code) -> Data:
         labels=literal(labels) if labels and file else Code(""),
         bounds=lines(_bound(target) for target in spec.model.targets),
         counts=literal(counts) if counts and file and not spec.data.stream else Code(""),
+        numbers=literal(numbers) if numbers and file and not spec.data.stream else Code(""),
     )
 
 

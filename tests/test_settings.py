@@ -190,7 +190,7 @@ error[E0602]: a dropout rate must be at least 0 and below 1
         ("adam(1, lr=2)", "optimizer", "E0604", "the argument `lr` is given twice", None),
         ("zeros(gain=1)", "init", "E0604", "`zeros` has no argument `gain`", None),
         ("3 + tbptt", "truncation", "E0601", "`truncation` must be one of: tbptt", None),
-        ("glorot", "init", "E0603", "there is no initialiser called `glorot`", "did you mean `glorot_normal`?"),
+        ("glorot", "init", "E0603", "there is no initialiser called `glorot`", "write `glorot_uniform`"),
         ("text(data.txt)", "source", "E0601", "`path` must be a text in quotes", 'write "data.txt"'),
         ("csv('a', ['x', 'x'])", "source", "E0604", "the column `x` is listed twice", None),
         ("csv('a', [])", "source", "E0601", "`columns` must name at least one column", None),

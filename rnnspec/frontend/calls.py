@@ -147,7 +147,7 @@ def _meant(name: str, options: Iterable[str]) -> str | None:
 
 
 def _missing(node: CallNode, row: Function, option: Option, scope: Scope) -> Diagnostic:
-    if row.random:
+    if row.random and not isinstance(node.args[-1], NumberNode):
         values = ", ".join(arg.span.text for arg in node.args)
         return scope.problem("E0605", f"`{row.name}` needs {option.what}", node.span, help=f"write `{row.name}({values}, 0.2)`")
     help = f"write `{row.signature}`"

@@ -239,7 +239,7 @@ def _missing_operator(stop: _Stop) -> Finding | None:
         message, help = "only a function name can be called", "write `*` for a product"
         return Finding("E0103", message, stop.start, stop.end, help=help)
     if stop.kind == "LSQB":
-        message, help = "only a name can have an index", "give this value a name with an equation of its own"
+        message, help = "only a name can have an index", "give this value a name, or write `chunk(v, i, n)` for part i of n"
         return Finding("E0103", message, stop.start, stop.end, help=help)
     label = "expected `@`, `*`, `+`, `-` or a comma before this"
     help = "a matrix product is written `W @ x[t]`, an elementwise product `a * b`"

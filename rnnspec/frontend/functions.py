@@ -266,6 +266,8 @@ ALIASES: dict[str, str] = {
     "hardtanh": "hard_tanh", "hardsigmoid": "hard_sigmoid", "logsigmoid": "log_sigmoid", "logsoftmax": "log_softmax",
     "leakyrelu": "leaky_relu", "rmsnorm": "rms_norm", "norm": "norm2", "amax": "max", "amin": "min",
     "detach": "stop_gradient", "gaussian_noise": "noise", "batchnorm": "batch_norm", "ctc_loss": "ctc",
+    "f1": "macro_f1", "f1_score": "macro_f1", "bpc": "bits_per_character", "ppl": "perplexity", "nll": "cross_entropy",
+    "bce_with_logits": "bce", "smooth_l1": "huber", "cer": "edit_distance", "wer": "edit_distance",
 }  # fmt: skip
 """What other systems call it, and what to write here."""
 

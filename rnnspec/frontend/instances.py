@@ -11,7 +11,7 @@ from rnnspec.frontend.cell_definitions import Cell, read_state
 from rnnspec.frontend.parameters import Declarations
 from rnnspec.frontend.scope import MODEL, Definition, Scope
 from rnnspec.frontend.sizes import Size
-from rnnspec.frontend.syntax import CallNode, EquationNode, RefNode
+from rnnspec.frontend.syntax import CallNode, EquationNode, NumberNode, RefNode
 from rnnspec.frontend.time import Index, read_index
 
 
@@ -72,12 +72,11 @@ class Expansion:
         if not isinstance(index, Index) or index != Index("t"):
             message = "an instance of a cell is defined at `[t]`"
             self.problems.append(problem("E0405", message, left.span, help=f"write `{left.name}[t] = {cell.name}(...)`"))
-        given = CallOfCell(call, cell.args, self.sizes, self.problems).given()
         if len(call.args) != len(cell.inputs):
-            plural = "" if len(cell.inputs) == 1 else "s"
-            takes = f"{len(cell.inputs)} input{plural} ({', '.join(cell.inputs)})"
-            message = f"the cell `{cell.name}` takes {takes}, not {len(call.args)}"
-            self.problems.append(problem("E0604", message, call.span))
+            self.problems.append(_wrong_inputs(call, cell))
+            self.broken.add(left.name)
+            return
+        given = CallOfCell(call, cell.args, self.sizes, self.problems).given()
         if len(self.problems) > count:
             self.broken.add(left.name)
             return
@@ -111,6 +110,18 @@ class Expansion:
             sizes = read_state(state, node, scope.sizes, self.problems)
             if sizes is not None:
                 self.states[scope.full(state.value)] = sizes
+
+
+def _wrong_inputs(call: CallNode, cell: Cell) -> Diagnostic:
+    """Too few inputs or too many: these may be arguments, which are given by name."""
+    count = len(cell.inputs)
+    inputs, rest = call.args[:count], call.args[count:]
+    takes = f"{count} input{'' if count == 1 else 's'} ({', '.join(cell.inputs)})"
+    message, help = f"the cell `{cell.name}` takes {takes}, not {len(call.args)}", None
+    if rest and len(rest) <= len(cell.args) and all(isinstance(node, NumberNode) for node in rest):
+        named = (f"{argument.name}={node.span.text}" for argument, node in zip(cell.args, rest, strict=False))
+        help = f"arguments have names: write `{cell.name}({', '.join([*(node.span.text for node in inputs), *named])})`"
+    return problem("E0604", message, call.span, help=help)
 
 
 def _is_plain(arg: RefNode) -> bool:

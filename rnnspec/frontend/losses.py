@@ -48,7 +48,7 @@ def _wrong(call: Call, targets: Mapping[str, Item]) -> Diagnostic | None:
         found = _wrong_classes(name, item, target) or _wrong_numbers(call, item)
     elif item is not None and item.whole:
         message = f"`{name}` needs numbers, but `{item.name}` holds classes"
-        found = problem("E0607", message, q, help="use `cross_entropy`")
+        found = problem("E0607", message, q, help="use `cross_entropy`" if "loss" in row.where else "use `accuracy`")
     else:
         found = None
     if found is None and item is not None and not row.over_time and {prediction.when, target.when} == {"step", "sequence"}:
@@ -89,6 +89,9 @@ def _wrong_numbers(call: Call, item: Item | None) -> Diagnostic | None:
         return problem("E0607", f"`weights` are {len(weights)} numbers, but {classes}", written(call))
     if isinstance(ignore, int) and ignore >= count:
         return problem("E0607", f"there is no class {ignore}: {classes}, from 0 to {count - 1}", written(call))
+    if call.function == "top_k" and isinstance(most := options.get("k"), int) and most >= count:
+        help = f"write `k=` with a number below {count}"
+        return problem("E0607", f"the right class is always among the {most} largest: {classes}", written(call), help=help)
     return None
 
 

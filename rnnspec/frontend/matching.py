@@ -21,8 +21,21 @@ ALIASES = {
     "threshold": "max",
     "clip_factor": "ratio",
     "steps": "k1",
+    "hidden_size": "units",
+    "hidden": "units",
+    "num_units": "units",
+    "size": "units",
 }
 """What other systems call some arguments."""
+
+OF_LAYERS = {
+    "bidirectional": "write a second layer with `reverse=true`, and `concat` of both",
+    "layers": "write an equation for each layer: one reads what the other gives",
+    "num_layers": "write an equation for each layer: one reads what the other gives",
+    "dropout": "write `dropout(h[t], 0.2)` in an equation behind the layer",
+    "activation": "write a cell of your own under `cells:`: `rnnspec cells` shows the equations of this one",
+}
+"""What layers of other systems take as arguments, and a cell does not."""
 
 Say = Callable[..., Diagnostic]
 """Makes a diagnostic: `problem`, or that of the scope where the call stands."""
@@ -62,6 +75,8 @@ def _unknown(call: CallNode, argument: Named, names: Sequence[str], say: Say, ki
     alias = ALIASES.get(name)
     meant = alias if alias in names else suggest(name, names)
     help = f"did you mean `{meant}`?" if meant else None
+    if name in OF_LAYERS and "reverse" in names:
+        help = OF_LAYERS[name]
     if name == "betas" and "beta1" in names:
         help = "write `beta1=0.9, beta2=0.999`"
     if call.name == "adam" and name in ("decay", "weight_decay"):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
+from rnnspec.diagnostics import Diagnostic, problem, suggest
 from rnnspec.frontend.arguments import (
     Row,
     choice,
@@ -26,7 +26,7 @@ from rnnspec.frontend.arguments import (
 from rnnspec.frontend.equations import parse_value
 from rnnspec.frontend.source import Mapping, Scalar, Sequence
 from rnnspec.frontend.source import Node as YamlNode
-from rnnspec.frontend.syntax import CallNode, Node, RefNode
+from rnnspec.frontend.syntax import CallNode, Node, NumberNode, RefNode
 from rnnspec.frontend.typed import Setting
 from rnnspec.frontend.updates import FROM_ZERO, INSTEAD, UPDATES
 from rnnspec.frontend.values import FRACTION, NOT_NEGATIVE, POSITIVE, Range
@@ -235,6 +235,26 @@ NOUNS = {
 
 ELSEWHERE = {
     "optimizer": INSTEAD,
+    "init": {
+        "xavier": "glorot_uniform",
+        "xavier_uniform": "glorot_uniform",
+        "xavier_normal": "glorot_normal",
+        "kaiming": "he_normal",
+        "kaiming_uniform": "he_uniform",
+        "kaiming_normal": "he_normal",
+        "glorot": "glorot_uniform",
+        "he": "he_normal",
+        "lecun": "lecun_normal",
+        "eye": "identity",
+    },
+    "schedule": {
+        "cosine_annealing": "cosine",
+        "warm_restarts": "cosine_restarts",
+        "reduce_on_plateau": "plateau",
+        "noam": "inverse_sqrt",
+    },
+    "clip": {"norm": "global_norm", "clip_grad_norm": "global_norm", "agc": "adaptive"},
+    "average": {"swa": "polyak"},
     "dtype": {"float": "float32", "fp32": "float32", "double": "float64", "fp64": "float64", "bf16": "bfloat16"},
 }
 """Kind -> what other systems call a setting -> how it is written here."""
@@ -255,7 +275,7 @@ def resolve(
         node = CallNode(node.name, node.span, node.name_span)
     rows = SETTINGS[kind]
     if not isinstance(node, CallNode):
-        problems.append(_not_a_setting(node.span, kind, what or f"`{kind}`"))
+        problems.append(_not_a_setting(node, kind, what or f"`{kind}`"))
         return None
     if node.name not in rows:
         problems.append(_unknown(node, kind))
@@ -264,11 +284,16 @@ def resolve(
     return None if arguments is None else Setting(node.name, arguments, node.span)
 
 
-def _not_a_setting(span: Span, kind: str, what: str) -> Diagnostic:
+OF_A_NUMBER = {"clip": "global_norm", "truncation": "tbptt", "optimizer": "sgd", "init": "constant"}
+"""Kind -> what is meant where only a number is given."""
+
+
+def _not_a_setting(node: Node, kind: str, what: str) -> Diagnostic:
     names = ", ".join(SETTINGS[kind])
     if kind in ("inputs", "targets"):
-        return problem("E0701", f"{what} must say how to encode a column", span, note=f"available: {names}")
-    return problem("E0601", f"{what} must be one of: {names}", span)
+        return problem("E0701", f"{what} must say how to encode a column", node.span, note=f"available: {names}")
+    help = f"write `{OF_A_NUMBER[kind]}({node.span.text})`" if isinstance(node, NumberNode) and kind in OF_A_NUMBER else None
+    return problem("E0601", f"{what} must be one of: {names}", node.span, help=help)
 
 
 def _unknown(call: CallNode, kind: str) -> Diagnostic:

@@ -80,7 +80,16 @@ one step after another: (time, feature, batch), so that a product of the equatio
 GPU = Device(
     name="gpu",
     modules=("ctypes", "re"),
-    arrays="import cupy as cp",
+    arrays="""
+try:
+    import cupy as cp
+except ModuleNotFoundError as problem:
+    NEEDED = 'this script needs CuPy: python -m pip install "cupy-cuda13x[ctk]" (cupy-cuda12x[ctk] for a CUDA 12 driver)'
+    if __name__ != "__main__":
+        raise ImportError(NEEDED) from problem
+    print(f"error: {NEEDED}", file=sys.stderr)
+    sys.exit(2)
+""",
     inside="""
 Outside, arrays are NumPy's, as people store them: (batch, time, feature).  Inside, they are on the GPU, one step after
 another: (time, batch, feature).  A training step is a list of kernels and matrix products that is recorded once: then

@@ -33,8 +33,8 @@ class Header:
     digest: Code
     inside: Code
     imports: Code
-    arrays: Code
     functions: Code
+    arrays: Code
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def header(spec: Spec, body: Body, source: Code, device: Device) -> Header:
         digest=prose(spec.digest[:12]),
         inside=Code(device.inside.strip()),
         imports=lines([*(f"import {name}" for name in modules), *froms]),
-        arrays=Code(device.arrays),
         functions=Code(f"from numpy import {functions}" if functions else ""),
+        arrays=Code(device.arrays.rstrip()),
     )
 
 

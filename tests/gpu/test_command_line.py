@@ -113,6 +113,19 @@ def test_compile_needs_nothing(run: Run) -> None:
     assert "cupy" not in run("compile", "tiny.rnn")[1]
 
 
+@pytest.mark.parametrize("way", [["train_gpu.py", "train"], ["-c", "import train_gpu"]], ids=["run", "imported"])
+def test_a_script_without_cupy_says_so(run: Run, way: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("compile", "tiny.rnn", "--device", "gpu", "-o", "train_gpu.py")
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "packages" / "cupy.py").write_text("raise ModuleNotFoundError(\"No module named 'cupy'\", name='cupy')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "packages"))
+    done = subprocess.run([sys.executable, *way], capture_output=True, text=True, check=False)
+    *before, said = done.stderr.splitlines()
+    kind, _, text = said.partition(": ")
+    assert text.startswith("this script needs CuPy: python -m pip install \"cupy-cuda13x[ctk]\"")
+    assert (kind, done.returncode, bool(before)) == (("error", 2, False) if "train" in way else ("ImportError", 1, True))
+
+
 @pytest.mark.parametrize(
     ("dtype", "numbers", "products"),
     [("float32", "float32", "float32"), ("float64", "float64", "float32"), ("tf32", "float32", "tf32"),

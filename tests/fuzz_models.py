@@ -1,11 +1,13 @@
 """Random models through the whole compiler, their gradients against references made from the equations.
 
     python -m tests.fuzz_models --n 5000 --seed 1 --level 0 1 --torch-every 10
+    python -m tests.fuzz_models --device gpu --n 500
 
 The front end must read the text of each model as the tree that it was printed from.  Then the model is compiled at each
 level, and `loss_and_gradients` runs on one batch, on another, and on the first again: nothing may stay behind.  What it
-gives must equal complex steps (and torch, for every k-th model) and be the same at all levels.  Prints every spec that
-fails; exit code 1 if there was one.
+gives must equal complex steps (and torch, for every k-th model) and be the same at all levels.  Scripts for a GPU run on the
+stand-in, with the threads of each model in an order of its own, and must give the same bits when they are recorded and
+repeated.  Prints every spec that fails; exit code 1 if there was one.
 """
 
 from __future__ import annotations
@@ -18,13 +20,16 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
 from rnnspec import compile_spec
+from rnnspec.compiler import LEVELS
 from rnnspec.frontend.typed import Call, Model, walk
+from rnnspec.script.devices import DEVICES, Name
 from rnnspec.verify.compare import GradientMismatch, compare
 from rnnspec.verify.in_complex import LIBRARY, gradients_by_complex_step
 from rnnspec.verify.in_torch import gradients_by_torch
@@ -50,14 +55,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Random models through the whole compiler.")
     parser.add_argument("--n", type=int, default=200, help="how many models")
     parser.add_argument("--seed", type=int, default=0, help="number of the first model")
-    parser.add_argument("--level", type=int, nargs="+", default=[0, 1], help="optimisation levels")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="what the scripts are for")
+    parser.add_argument("--level", type=int, nargs="+", help="optimisation levels; those of the device")
     parser.add_argument("--torch-every", type=int, default=10, help="compare every k-th model with torch as well")
     chosen = parser.parse_args(arguments)
     counts: Counter[str] = Counter()
     began = time.monotonic()
     for seed in range(chosen.seed, chosen.seed + chosen.n):
         try:
-            check_sketch(random_sketch(random.Random(seed)), seed, chosen.level, seed % chosen.torch_every == 0)
+            sketch = random_sketch(random.Random(seed))
+            check_sketch(sketch, seed, chosen.level, seed % chosen.torch_every == 0, chosen.device)
             counts["right"] += 1
         except IllConditioned:
             counts["right, but ill-conditioned"] += 1
@@ -69,21 +76,27 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if counts["wrong"] or sum(counts.values()) != chosen.n else 0
 
 
-def check_sketch(sketch: Sketch, seed: int, levels: Sequence[int] = (0, 1), with_torch: bool = False) -> None:
-    """Check one model at the probe of a seed; raises what is wrong with it."""
+def check_sketch(
+    sketch: Sketch, seed: int, levels: Sequence[int] | None = None, with_torch: bool = False, device: Name = "cpu"
+) -> None:
+    """Check one model at the probe of a seed, at all levels of the device if none are named; raises what is wrong with it."""
+    levels = levels or LEVELS[device]
     with tempfile.TemporaryDirectory() as folder:
         path = sketch.write(Path(folder))
-        compiled = {level: compile_spec(path, level=level) for level in levels}
-        scripts = {level: made.load() for level, made in compiled.items()}
+        compiled = {level: compile_spec(path, device, level) for level in levels}
     model = compiled[levels[0]].spec.model
     read_as_printed(sketch, model)
     steps, batch, step = max(5, longest_lag(model) + 2), 3, 3
     first, second = probe(model, seed, steps, batch), probe(model, seed + 1, steps + 1, batch + 1)
-    drawing = [script for script in scripts.values() if hasattr(script, "draws")]  # none if nothing of it is used
-    drawn = list(drawing[0].draws(step, steps, batch)) if drawing else []
-    results = {level: run(script, first, second, step) for level, script in scripts.items()}
-    for level, script in scripts.items():
-        forward_agrees(level, script, model, first)
+    with host_of(device, schedule=seed):
+        scripts = {level: made.load() for level, made in compiled.items()}
+        drawing = [script for script in scripts.values() if hasattr(script, "draws")]  # none if nothing of it is used
+        drawn = list(drawing[0].draws(step, steps, batch)) if drawing else []
+        results = {level: run(script, first, second, step) for level, script in scripts.items()}
+        for level, script in scripts.items():
+            forward_agrees(level, script, model, first)
+            if device == "gpu":
+                repeats(script, first, step)
     loss, want = gradients_by_complex_step(model, first.params, first.batch, drawn)
     reference = {"": np.array(loss), **want}
     try:
@@ -93,6 +106,15 @@ def check_sketch(sketch: Sketch, seed: int, levels: Sequence[int] = (0, 1), with
         raise IllConditioned from None
     if with_torch:
         conditioning(model, first, drawn, want)
+
+
+def host_of(device: Name, schedule: int) -> AbstractContextManager[object]:
+    """Where scripts for a device can run: those for a GPU on the stand-in, which needs Linux and its compiler."""
+    if device == "cpu":
+        return nullcontext()
+    from tests.gpu.cupy_stand_in import cupy_on_host
+
+    return cupy_on_host(schedule)
 
 
 def read_as_printed(sketch: Sketch, model: Model) -> None:
@@ -165,6 +187,15 @@ def run(script: ModuleType, first: Probe, second: Probe, step: int) -> Result:
     if again != loss or any(not np.array_equal(kept[name], repeated[name], equal_nan=True) for name in kept):
         raise GradientMismatch("the same batch gives another result after a call with another batch")
     return loss, kept
+
+
+def repeats(script: ModuleType, at: Probe, step: int) -> None:
+    """Forward and backward of a script for a GPU must give the same bits when they are called, recorded, and repeated."""
+    from tests.gpu.graphs import replayed
+
+    called, *graphs = replayed(script, at, times=3, step=step)
+    if any(not np.array_equal(graph[name], called[name], equal_nan=True) for graph in graphs for name in called):
+        raise GradientMismatch("a recorded step gives another result")
 
 
 def same(what: str, got: dict[str, np.ndarray], want: dict[str, np.ndarray], tolerance: float) -> None:

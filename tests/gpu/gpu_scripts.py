@@ -50,21 +50,6 @@ def gradients(source: str, at: Probe, dtype: str = "float64", schedule: int = 0)
     return {"": np.array(loss), **found}
 
 
-def replayed(source: str, at: Probe, times: int) -> list[dict[str, Array]]:
-    """The gradients by forward and backward alone: called once, then again and again as a graph, out of NaNs each time."""
-    with cupy_on_host():
-        script = load(source)
-        p, g = script.views(at.params), script.Views(np.dtype(np.float64))
-        w = script.prepare(at.batch, p.vector.dtype, STEP)
-        results = []
-        for _ in range(times):
-            g.vector.fill(np.nan)
-            w.loss.fill(np.nan)
-            script.replay(w, lambda p, g, w: (script.forward(p, w), script.backward(p, w, g)), p, g)
-            results.append({"": w.loss.get()} | {name: g.named[name].get() for name in script.TRAINED})
-        return results
-
-
 def through_windows(script: ModuleType, model: Model) -> list[dict[str, Array]]:
     """The gradients of windows of two batches, each of which goes on where the one before ended; by any script."""
     state, found = None, []

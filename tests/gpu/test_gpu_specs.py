@@ -10,7 +10,8 @@ from tests import corpus
 from tests.corpus import FOLDER, SPECS, model_of, place
 from tests.fuzz_models import forward_agrees, same
 from tests.gpu.cupy_stand_in import cupy_on_host
-from tests.gpu.gpu_scripts import CARRIED, STEP, compiled, gradients, replayed, texts, through_windows
+from tests.gpu.gpu_scripts import CARRIED, STEP, compiled, gradients, texts, through_windows
+from tests.gpu.graphs import replayed
 from tests.gpu.marks import needs_compiler, needs_nvrtc
 from tests.gpu.nvrtc import ARCHITECTURES
 from tests.gpu.nvrtc import compiled as compiled_for
@@ -58,7 +59,8 @@ def test_same_bits_in_any_order_of_threads(name: str) -> None:
 @needs_compiler
 @by_spec
 def test_same_bits_in_a_graph(name: str) -> None:
-    called, *graphs = replayed(compiled(name).source, place(name), 3)
+    with cupy_on_host():
+        called, *graphs = replayed(load(compiled(name).source), place(name), 3, STEP)
     assert all(np.isfinite(value).all() for value in called.values())
     assert all(equal(called, graph) for graph in graphs)
 

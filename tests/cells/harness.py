@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from rnnspec.compiler import Compiled, compile_spec
+from rnnspec.script.devices import Name
 from rnnspec.verify.compare import Array, compare
 
 TOLERANCE = 1e-10
@@ -63,13 +64,15 @@ class Row:
         return f"{self.cell}({', '.join(['x[t]', *(f'{name}={value}' for name, value in self.args.items())])})"
 
 
-def check_row(row: Row, level: int = 1, masked: bool = False, change: Callable[[Params], Params] = dict) -> None:
-    """Demand that predictions, loss and all gradients of the script equal those of the formula.
+def check_row(
+    row: Row, level: int = 1, masked: bool = False, change: Callable[[Params], Params] = dict, device: Name = "cpu"
+) -> None:
+    """Demand that predictions, loss and all gradients of the script equal those of the formula; a GPU must be there.
 
     The formula sees the parameters that are trained; `change` gives it other ones than the script, which must not go
     unnoticed.
     """
-    script, random = compiled(row.call, level, masked).load(), np.random.default_rng(3)
+    script, random = compiled(row.call, level, masked, device).load(), np.random.default_rng(3)
     params = script.init(1)
     trained = {name: params[name] + SPREAD * random.standard_normal(params[name].shape) for name in script.TRAINED}
     params |= trained
@@ -90,7 +93,7 @@ def check_row(row: Row, level: int = 1, masked: bool = False, change: Callable[[
 
 
 @cache
-def compiled(call: str, level: int, masked: bool) -> Compiled:
+def compiled(call: str, level: int, masked: bool, device: Name = "cpu") -> Compiled:
     """A spec with a cell and a linear layer."""
     length = ", length=length" if masked else ""
     spec = SPEC.format(size=SIZE, length=length, out=OUT, call=call, batch=SEQUENCES)
@@ -99,7 +102,7 @@ def compiled(call: str, level: int, masked: bool) -> Compiled:
         path.write_text(spec, encoding="utf-8")
         zeros = np.zeros((SEQUENCES, STEPS, 1))
         np.savez(Path(folder, "data.npz"), X=zeros.repeat(SIZE, 2), Y=zeros.repeat(OUT, 2), length=LENGTHS)
-        return compile_spec(path, level=level)
+        return compile_spec(path, device, level)
 
 
 def by_formula(row: Row, params: Params, batch: Params, lengths: Iterable[int]) -> tuple[Array, Array, dict[str, Array]]:

@@ -16,10 +16,10 @@ KERNELS = re.search(r'KERNELS = r"""(.*?)"""', TEXT, re.DOTALL)[1]  # type: igno
 Host = np.ndarray[Any, Any]
 
 
-def loaded(text: str = TEXT) -> ModuleType:
+def loaded() -> ModuleType:
     """The script as a module; only where there is a device."""
     module = ModuleType("elman")
-    exec(compile(text, "elman.py", "exec"), module.__dict__)
+    exec(compile(TEXT, "elman.py", "exec"), module.__dict__)
     return module
 
 
@@ -50,15 +50,13 @@ def expected(values: dict[str, Host]) -> tuple[float, dict[str, Host]]:
     return float(loss(values)), gradients
 
 
-def found(
-    values: dict[str, Host], dtype: str = "float64", schedule: int = 0, text: str = TEXT, graph: bool = False
-) -> dict[str, Host]:
+def found(values: dict[str, Host], dtype: str = "float64", schedule: int = 0, graph: bool = False) -> dict[str, Host]:
     """Loss and gradients by the script, as they come from the device; by the second launch of a graph, if asked for."""
     import sys
 
     with cupy_on_host(schedule):
         cp: Any = sys.modules["cupy"]
-        script = loaded(text)
+        script = loaded()
         T, B, _ = values["x"].shape
         stream = cp.cuda.Stream(non_blocking=True)
         with stream:

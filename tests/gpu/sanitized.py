@@ -1,4 +1,4 @@
-"""A script of the hand-written network with the address sanitizer: `python -m tests.gpu.sanitized FILE` runs it, once.
+"""A script with the address sanitizer: `python -m tests.gpu.sanitized SCRIPT PROBE` computes its gradients at a place, once.
 
 The process must have been started with the sanitizer's library, as `run` does.
 """
@@ -10,15 +10,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.gpu.elman_run import found, problem
+import numpy as np
+
+from rnnspec.verify.probe import Probe
+from tests.gpu.cupy_stand_in import cupy_on_host
 from tests.gpu.host_kernels import COMPILER, HERE, HostModule
+from tests.hand_written import load
 
 
-def run(file: Path) -> subprocess.CompletedProcess[str]:
+def run(source: str, at: Probe, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a script in a process of its own; the sanitizer's report is in stderr."""
     libraries = [_library(name) for name in ("libasan.so", "libubsan.so", "libstdc++.so")]
     environment = os.environ | {"LD_PRELOAD": " ".join(libraries), "ASAN_OPTIONS": "detect_leaks=0"}
-    command = [sys.executable, "-m", "tests.gpu.sanitized", str(file)]
+    script, place = folder / "script.py", folder / "probe.npz"
+    script.write_text(source)
+    np.savez(place, **{f"params/{n}": v for n, v in at.params.items()}, **{f"batch/{n}": v for n, v in at.batch.items()})
+    command = [sys.executable, "-m", "tests.gpu.sanitized", str(script), str(place)]
     return subprocess.run(command, env=environment, cwd=HERE.parent.parent, capture_output=True, text=True, check=False)
 
 
@@ -27,6 +34,15 @@ def _library(name: str) -> str:
     return done.stdout.strip()
 
 
+def gradients(source: str, place: Path) -> None:
+    """Loss and gradients at a place, with random numbers where a script draws any."""
+    with np.load(place) as entries:
+        params = {name.removeprefix("params/"): entries[name] for name in entries if name.startswith("params/")}
+        batch = {name.removeprefix("batch/"): entries[name] for name in entries if name.startswith("batch/")}
+    with cupy_on_host(schedule=1):
+        load(source).loss_and_gradients(params, batch, step=1)
+
+
 if __name__ == "__main__":
     HostModule.sanitized = True
-    found(problem(T=2, B=3), "float32", schedule=1, text=Path(sys.argv[1]).read_text())
+    gradients(Path(sys.argv[1]).read_text(), Path(sys.argv[2]))

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.gpu import sanitized
 from tests.gpu.cupy_stand_in import cupy_on_host
-from tests.gpu.elman_run import TEXT
 from tests.gpu.marks import needs_compiler
 
 pytestmark = needs_compiler
@@ -219,31 +216,3 @@ def test_many_elements_are_watched() -> None:
 def test_the_host_compiler_says_what_it_refuses() -> None:
     with pytest.raises(RuntimeError, match="kernels:2:.*undeclared|not declared"):
         ran("y[0] = tannh(x[0]);")
-
-
-# ------------------------------------------------------------------ with the sanitizers of the compiler
-
-
-def sanitizer_says(tmp_path: Path, old: str = "", new: str = "") -> str:
-    """What the sanitizer reports for the hand-written network with one change; nothing if all is well."""
-    assert old in TEXT
-    script = tmp_path / "script.py"
-    script.write_text(TEXT.replace(old, new, 1))
-    done = sanitized.run(script)
-    assert (done.returncode == 0) == (done.stderr == "")
-    return done.stderr
-
-
-def test_nothing_to_say_about_a_right_script(tmp_path: Path) -> None:
-    assert sanitizer_says(tmp_path) == ""
-
-
-def test_one_element_too_far(tmp_path: Path) -> None:
-    said = sanitizer_says(tmp_path, "if (i >= B * 7) return;\n    const int b", "if (i > B * 7) return;\n    const int b")
-    assert "AddressSanitizer: heap-buffer-overflow" in said
-    assert "in forward_h" in said
-    assert "kernels:19" in said
-
-
-def test_one_element_too_far_in_shared_memory(tmp_path: Path) -> None:
-    assert "kernels:6:56: runtime error: index" in sanitizer_says(tmp_path, "real partial[8]", "real partial[4]")

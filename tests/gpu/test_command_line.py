@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,7 +123,7 @@ def test_a_script_without_cupy_says_so(run: Run, way: list[str], tmp_path: Path,
     done = subprocess.run([sys.executable, *way], capture_output=True, text=True, check=False)
     *before, said = done.stderr.splitlines()
     kind, _, text = said.partition(": ")
-    assert text.startswith("this script needs CuPy: python -m pip install \"cupy-cuda13x[ctk]\"")
+    assert text.startswith('this script needs CuPy: python -m pip install "cupy-cuda13x[ctk]"')
     assert (kind, done.returncode, bool(before)) == (("error", 2, False) if "train" in way else ("ImportError", 1, True))
 
 
@@ -242,14 +243,14 @@ def test_both_devices_learn_the_same(trains: Run) -> None:
     for device in DEVICES:
         code, _, err = trains("run", "tiny.rnn", "--device", device, "--out", device, "--no-verify", "train.dtype=float64")
         assert code == 0, err
-    here, there = (measured(Path(device, "metrics.jsonl")) for device in DEVICES)
+    events = (Path(device, "metrics.jsonl").read_text().splitlines() for device in DEVICES)
+    here, there = (measured(list(map(json.loads, lines))) for lines in events)
     assert here and here == pytest.approx(there, rel=1e-9)
 
 
-def measured(events: Path) -> dict[str, float]:
+def measured(events: list[dict[str, Any]]) -> dict[str, float]:
     """All numbers of a run but its times, by the number of the event and their name."""
-    rows = [json.loads(line) for line in events.read_text().splitlines()]
-    flat = [row | row.get("best", {}) for row in rows]
+    flat = [event | event.get("best", {}) for event in events]
     values = {
         f"{number} {name}": value
         for number, row in enumerate(flat)

@@ -132,6 +132,7 @@ FAULTS = [
         "the average does not move", in_script("run.optimizer.average(run.p, p, lr, step)", "pass"), [steps_by_hand("adamw")]
     ),
     clip("test_global_norm", "global_norm", "{max} / norm", "{max} / norm**2"),
+    Fault("numbers below 0 are not cut", row(CLIPS, "value", in_clip("-{max}", "-1e9")), [test_clips.test_value]),
     clip("test_parameter_norm", "parameter_norm", "{max} / max({max}, ", "{max} / max(1, "),
     clip("test_adaptive", "adaptive", "axis=-1, keepdims=True), {eps}", "axis=-2, keepdims=True), {eps}"),
     clip("test_adaptive", "adaptive", "np.maximum(np.linalg.norm(weights, axis=-1, keepdims=True), {eps})", "{eps}"),

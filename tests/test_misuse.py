@@ -8,6 +8,9 @@ from rnnspec.frontend.check import check
 
 LAYER = "  h[t] = lstm(x[t], units=8)\n"
 OUTPUT = "  y[t] = W_y @ h[t] + b_y\n"
+SOURCE = "  source: recall(symbols=4, length=12, delay=2, sequences=50)\n"
+INPUT = "  x: one_hot(ids)\n"
+TARGET = "  target: classes(out, count=5)\n"
 LOSS = "loss: cross_entropy(y[t], target[t])\n"
 METRIC = "  - accuracy(y[t], target[t])\n"
 PARAMS = "  W_y: {l2: 0.1}\n"
@@ -15,12 +18,9 @@ TRAIN = "  optimizer: adam(lr=1e-3)\n"
 SPEC = f"""\
 rnnspec: 1
 data:
-  source: recall(symbols=4, length=12, delay=2, sequences=50)
-inputs:
-  x: one_hot(ids)
-targets:
-  target: classes(out, count=5)
-model: |
+{SOURCE}inputs:
+{INPUT}targets:
+{TARGET}model: |
 {LAYER}{OUTPUT}{LOSS}metrics:
 {METRIC}params:
 {PARAMS}train:
@@ -29,6 +29,9 @@ model: |
 """
 
 CASES = [
+    (INPUT, "x: ids", "E0701", "write for example `one_hot(ids, size=5)`"),
+    (TARGET, "target: out", "E0701", "write for example `classes(out, count=5)`"),
+    (SOURCE, f"{SOURCE.strip()}\n  sequence: 6", "E0705", "remove it"),
     (LAYER, "h[t] = lstm(x[t], hidden_size=8)", "E0604", "did you mean `units`?"),
     (LAYER, "h[t] = lstm(x[t], 8)", "E0604", "arguments have names: write `lstm(x[t], units=8)`"),
     (LAYER, "h[t] = janet(x[t], 8, 0.5)", "E0604", "arguments have names: write `janet(x[t], units=8, beta=0.5)`"),
@@ -65,3 +68,17 @@ def test_what_is_meant_is_offered(line: str, written: str, code: str, help: str 
 
 def test_the_spec_itself_is_fine() -> None:
     assert check(SPEC)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "offered"),
+    [
+        ("mackey_glass(steps=300)", ('columns(["x"])', 'next(["x"])')),
+        ("adding(length=9)", ("vectors(x, size=2)", "values(x, size=2)")),
+        ("sine(length=9)", ("vectors(x, size=1)", "values(x, size=1)")),
+    ],
+)
+def test_a_column_alone_is_answered_with_an_encoding(source: str, offered: tuple[str, str]) -> None:
+    text = SPEC.replace(SOURCE, f"  source: {source}\n").replace(INPUT, "  x: x\n").replace(TARGET, "  target: x\n")
+    found = [text for problem in check(text)[1] for kind, text in problem.notes if kind == "help"]
+    assert {f"write for example `{call}`" for call in offered} <= set(found)

@@ -191,7 +191,7 @@ class _Checker:
             self.problems.append(problem("E0705", message, sections.source.span, help=help, note=note))
         if not offer.stream and data.sequence is not None:
             message = "only a stream can be cut by `sequence`: this data has sequences already"
-            self.problems.append(problem("E0705", message, data.span))
+            self.problems.append(problem("E0705", message, data.cut, help="remove it"))
 
     # ---- model
     def _model(self, sections: _Sections, entry: _Entry) -> Model:

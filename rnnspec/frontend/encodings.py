@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from rnnspec.diagnostics import Diagnostic, Span, problem, suggest
+from rnnspec.frontend.entering import bare_column
 from rnnspec.frontend.equations import parse_value
 from rnnspec.frontend.offers import Column, Offer
 from rnnspec.frontend.schema import Fields
@@ -87,6 +88,9 @@ class Encoder:
         call: SyntaxNode | None = self.calls.get(f"{section}.{key.value}")
         call = call or parse_value(node, self.problems)
         if call is None:
+            return None
+        if isinstance(call, RefNode) and call.name in self.offer.columns and call.name not in ENCODINGS:
+            self.problems.append(bare_column(call, section, self.offer))
             return None
         setting = resolve(call, section, self.problems, f"`{key.value}`")
         if setting is None or not isinstance(call, CallNode):

@@ -97,9 +97,12 @@ def _not_a_call(node: YamlNode) -> Diagnostic:
         call = f"{key.value}({_arguments(inner)})".removesuffix("()")
         message = "a setting is written as a call, not as a mapping"
         return problem("E0007", message, key.span, help=f"write `{call}`")
-    what = "a list" if isinstance(node, Sequence) else "a mapping"
+    if isinstance(node, Sequence):
+        return problem(
+            "E0005", "a list is not expected here", node.span.first, help="write one value, without `[...]` around it"
+        )
     help = "write one value, for example `adam(lr=1e-3)`"
-    return problem("E0005", f"{what} is not expected here", node.span.first, help=help)
+    return problem("E0005", "a mapping is not expected here", node.span.first, help=help)
 
 
 def _arguments(node: YamlNode) -> str:

@@ -64,6 +64,7 @@ class DataSection:
 
     source: Setting | None  # None where it has a problem
     sequence: int | None
+    cut: Span  # of the key `sequence`, or of `data` where there is none
     reset_after: Node | None
     split: tuple[tuple[str, float], ...]
     span: Span  # of its key
@@ -84,7 +85,9 @@ def read_data(spec: Fields, folder: Path, calls: Mapping[str, CallNode], problem
     chosen = fields.get("bucket")
     bucket = chosen is not None and read_flag(chosen, "`bucket`", problems)
     place = chosen.span.first if chosen is not None and bucket else None
-    return DataSection(source, sequence, fields.get("reset_after"), _read_split(fields, problems), fields.span, line, place)
+    cut = fields.key("sequence")
+    parts, cut_span = _read_split(fields, problems), cut.span if cut else fields.span
+    return DataSection(source, sequence, cut_span, fields.get("reset_after"), parts, fields.span, line, place)
 
 
 def _read_split(fields: Fields, problems: list[Diagnostic]) -> tuple[tuple[str, float], ...]:

@@ -11,7 +11,7 @@ from rnnspec.frontend.time import is_over_time
 from rnnspec.frontend.typed import Expr, Last, Read, walk
 
 WHY = "with truncation a window is trained before the steps behind it are read"
-REMEDY = "remove `truncation:`, or cut the data by `sequence:`"
+REMEDY = "remove `truncation:`; a stream can be cut by `sequence:` instead"
 
 
 def _looks_ahead(node: Expr) -> str:

@@ -360,6 +360,7 @@ def test_overrides_of_calls() -> None:
         ("train.bach=64", "E0003", "did you mean `train.batch`?"),
         ("trian.batch=64", "E0003", "did you mean `train`?"),
         ("train.optimizer.lrr=1", "E0604", "did you mean `lr`?"),
+        ("params.W_y.l2=0.1", "E0003", "write `params:` in the file: what stands there can be changed from here"),
         ("train.batch=many", "E0601", None),
         ("train.batch", "E0005", "write for example `train.batch=64`"),
     ],

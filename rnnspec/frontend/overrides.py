@@ -94,6 +94,8 @@ class Overrides:
     def _unknown(self, word: Scalar, path: str, known: Sequence[str]) -> None:
         near = suggest(word.value, known)
         help = f"did you mean `{_below(path, near)}`?" if near else None
+        if word.value == near:  # it is a section, but one with names of the spec's own
+            help = f"write `{near}:` in the file: what stands there can be changed from here"
         note = None if near or not known else "known: " + ", ".join(dict.fromkeys(known))
         where = f"in `{path}`" if path else "in this spec"
         message = f"there is no `{word.value}` {where}"

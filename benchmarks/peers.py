@@ -62,13 +62,13 @@ def script_of(problem: Problem) -> ModuleType:
     return compiled(problem).load()
 
 
-def compiled(problem: Problem, device: Name = "cpu", dtype: str = "float32") -> Compiled:
+def compiled(problem: Problem, device: Name = "cpu", dtype: str = "float32", level: int = 1) -> Compiled:
     """The spec of a problem, compiled."""
     with tempfile.TemporaryDirectory() as folder:
         np.savez(Path(folder, "data.npz"), X=problem.x[:, :1].swapaxes(0, 1), Y=problem.target[:, :1].swapaxes(0, 1))
         spec = Path(folder, "benchmark.rnn")
         spec.write_text(spec_text(problem.cell, problem.size, dtype), encoding="utf-8")
-        return compile_spec(spec, device)
+        return compile_spec(spec, device, level)
 
 
 def products(problem: Problem) -> Peer:

@@ -78,7 +78,7 @@ def takes_level(command: Command) -> Command:
         default="1",
         callback=lambda context, parameter, text: int(text),
         help="0: the textbook, a line for each equation, for the CPU; 1: the fast script (default); "
-        "2: for the GPU, dense recurrences in one launch, which has not been tried on a GPU yet.",
+        "2: for the GPU, with the products of recurrences in their kernels, which has not been tried on a GPU yet.",
     )
     return option(command)
 

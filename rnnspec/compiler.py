@@ -58,7 +58,7 @@ __all__ = ["Compiled", "SpecError", "compile_spec", "passes", "programs", "scrip
 Pass = Callable[[Program], Program]
 
 LEVELS: dict[Name, tuple[int, int]] = {"cpu": (0, 1), "gpu": (1, 2)}
-"""0 the textbook, 1 the fast script, 2 with dense recurrences in one launch, which has not run on a GPU yet."""
+"""0 the textbook, 1 the fast script, 2 with the products of recurrences in their kernels, which has not run on a GPU."""
 
 
 def passes(level: int, batch: int, device: Name = "cpu") -> list[tuple[str, Pass]]:

@@ -16,6 +16,7 @@ from rnnspec.passes.lookups import lookups
 from rnnspec.passes.lower import lower
 from rnnspec.passes.materialise import materialise
 from rnnspec.passes.names import common_name
+from rnnspec.passes.past_products import past_products
 from rnnspec.passes.reductions import reductions
 from rnnspec.passes.simplify import simplify
 from rnnspec.passes.stack import stack
@@ -364,6 +365,46 @@ def test_a_sum_of_products_in_a_recurrence_is_one_product_and_so_are_its_gradien
 def test_what_is_not_joined(text: str) -> None:
     before = simplify(differentiate(program(text)))
     assert shown(join(before)) == shown(before)
+
+
+SHIFTED_PRODUCT = """
+    W      [4, 4] fixed = param() {True}
+    x      [4] step = input()
+    q_last [4] step = shift(q) {1}
+    h      [4] step = add(x, q_last)
+    p      [4] step = matmul(W, h)
+"""
+"""A product that the next step reads, as `q`: by itself, or in a sum with something else."""
+
+
+def test_a_product_for_the_next_step_is_one_of_the_step_before() -> None:
+    made = program(SHIFTED_PRODUCT.replace("shift(q)", "shift(p)"))
+    assert body(simplify(past_products(made))) == lines("""
+        W      [4, 4] fixed = param() {True}
+        x      [4] step = input()
+        h_last [4] step = shift(h) {1}
+        p      [4] step = matmul(W, h_last)
+        h      [4] step = add(x, p)
+    """)
+
+
+def test_so_is_one_in_a_sum() -> None:
+    made = program(SHIFTED_PRODUCT + "    part   [4] step = mul(h, x)\n    q      [4] step = add(p, part)\n")
+    assert body(simplify(past_products(made))) == lines("""
+        W         [4, 4] fixed = param() {True}
+        x         [4] step = input()
+        h_last    [4] step = shift(h) {1}
+        p         [4] step = matmul(W, h_last)
+        part_last [4] step = shift(part) {1}
+        h         [4] step = add(x, p, part_last)
+        part      [4] step = mul(h, x)
+    """)
+
+
+def test_a_sum_that_others_read_stays() -> None:
+    text = SHIFTED_PRODUCT + "    part   [4] step = mul(h, x)\n    q      [4] step = add(p, part)\n"
+    made = read(text + LOSS, outputs=["q"])
+    assert shown(past_products(made)) == shown(made)
 
 
 def test_sums_over_time_become_one_product() -> None:

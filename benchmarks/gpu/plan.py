@@ -33,6 +33,8 @@ OURS, LAYER, EAGER, COMPILED, JAX, FLASH = "rnnspec", "torch.nn", "eager torch",
 LAUNCHES, GRAPH, STEPS = "launches", "graph", "graph of steps"
 """How work is started: one kernel after another, or everything as one CUDA graph; and ours with launches for every step also
 where one launch does for all of them."""
+FUSED, TOGETHER = "graph, -O2, a launch a step", "graph, -O2, one launch"
+"""Ours with the products of a recurrence in its kernels."""
 
 DEVICE = (
     "device",
@@ -69,20 +71,21 @@ def parts() -> list[Part]:
     """Everything, the most important first."""
     everywhere = product(CELLS, SIZES)
     checks = [{"cell": cell, "size": size, "precision": name} for (cell, size), name in product(everywhere, TOLERANCES)]
+    checks += timings(["LSTM", "GRU"], [("float32", FUSED), ("float32", TOGETHER)])
     own = timings(CELLS, [("float32", LAUNCHES), *product(OWN_PRECISIONS, [GRAPH])])
-    own += timings(["minGRU"], [("float32", STEPS)])
+    own += timings(["minGRU"], [("float32", STEPS)]) + timings(["LSTM", "GRU"], [("float32", FUSED), ("float32", TOGETHER)])
     layers = timings(["LSTM", "GRU"], list(product(PRECISIONS, [LAUNCHES, GRAPH])))
     eager = timings(CELLS, [("float32", LAUNCHES)]) + timings(CELLS, [("float32", GRAPH)])
     compiled = timings(CELLS, [("float32", LAUNCHES), ("float32", GRAPH)]) + timings(CELLS, [("tf32", GRAPH)])
     jax = timings(CELLS, [("float32", LAUNCHES)]) + timings(CELLS, [("tf32", LAUNCHES)])
     return [
         Part(LATENCIES, "benchmarks.gpu.latencies", 25, 15, [{"what": what} for what in DEVICE]),
-        Part(CHECK, "benchmarks.gpu.check", 70, 20, checks),
-        Part(OURS, "benchmarks.gpu.ours", 110, 20, own),
+        Part(CHECK, "benchmarks.gpu.check", 80, 20, checks),
+        Part(OURS, "benchmarks.gpu.ours", 115, 20, own),
         Part(LAYER, "benchmarks.gpu.in_torch", 70, 20, layers),
-        Part(EAGER, "benchmarks.gpu.in_torch", 60, 30, eager),
-        Part(COMPILED, "benchmarks.gpu.in_torch", 70, 50, compiled),
-        Part(JAX, "benchmarks.gpu.in_jax", 45, 40, jax),
+        Part(EAGER, "benchmarks.gpu.in_torch", 55, 30, eager),
+        Part(COMPILED, "benchmarks.gpu.in_torch", 65, 50, compiled),
+        Part(JAX, "benchmarks.gpu.in_jax", 40, 40, jax),
         Part(FLASH, "benchmarks.gpu.in_torch", 20, 60, timings(["LSTM"], [("bfloat16", LAUNCHES)])),
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from benchmarks.gpu.plan import GRAPH, LAUNCHES, OURS, ROUNDED, TOLERANCES, Case, Shape
+from benchmarks.gpu.plan import FUSED, GRAPH, LAUNCHES, OURS, ROUNDED, TOGETHER, TOLERANCES, Case, Shape
 
 
 class Results:
@@ -46,8 +46,8 @@ class Results:
 
     def refusal(self, case: Case) -> str | None:
         """Why a script of ours must not be timed: its gradient is not known to be right."""
-        precision = case["precision"]
-        error = self.of("check", case["cell"], case["size"], precision).get("error")
+        precision, start = case["precision"], case["start"] if case["start"] in (FUSED, TOGETHER) else None
+        error = self.of("check", case["cell"], case["size"], precision, start).get("error")
         if error is None:
             return "not timed: its gradient was not checked"
         limit = TOLERANCES[precision] * (10 if precision in ROUNDED else 1)

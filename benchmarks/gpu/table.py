@@ -12,6 +12,7 @@ from benchmarks.gpu.plan import (
     COMPILED,
     EAGER,
     FLASH,
+    FUSED,
     GRAPH,
     JAX,
     LAUNCHES,
@@ -21,6 +22,7 @@ from benchmarks.gpu.plan import (
     PRECISIONS,
     SIZES,
     STEPS,
+    TOGETHER,
     TOLERANCES,
     Shape,
 )
@@ -34,7 +36,7 @@ COLUMNS = (
     (FLASH, LAUNCHES),
 )
 """Peers that ours is compared with, and how each is started."""
-OWN_STARTS = (GRAPH, LAUNCHES, STEPS)
+OWN_STARTS = (GRAPH, LAUNCHES, STEPS, FUSED, TOGETHER)
 
 
 def report(machine: dict[str, str], records: Results) -> str:
@@ -72,14 +74,16 @@ def latencies(results: Results) -> str:
 def checks(results: Results) -> str:
     """How far gradients of ours on the device are from the CPU script in float64."""
 
-    def cell_of(cell: str, size: Shape, precision: str) -> str:
-        found = results.of(CHECK, cell, size, precision)
+    def cell_of(cell: str, size: Shape, precision: str, start: str | None = None) -> str:
+        found = results.of(CHECK, cell, size, precision, start)
         error, repeatable = found.get("error"), found.get("repeatable", True)
         too_far = ", TOO FAR" if error is not None and not error <= TOLERANCES[precision] else ""
         return number(error, ".0e") + too_far + ("" if repeatable else ", OTHER BITS the second time")
 
-    rows = [(cell, sized(size), *(cell_of(cell, size, name) for name in TOLERANCES)) for cell, size in product(CELLS, SIZES)]
-    head = ("cell", "B, T, H", *(f"{name}, up to {limit:.0e}" for name, limit in TOLERANCES.items()))
+    ways = [*((name, None) for name in TOLERANCES), ("float32", FUSED), ("float32", TOGETHER)]
+    rows = [(cell, sized(size), *(cell_of(cell, size, *way) for way in ways)) for cell, size in product(CELLS, SIZES)]
+    limits = [f"{name}, up to {limit:.0e}" for name, limit in TOLERANCES.items()]
+    head = ("cell", "B, T, H", *limits, *(f"float32, {start}" for start in (FUSED, TOGETHER)))
     return markdown("Gradients beside the CPU script in float64", head, rows)
 
 

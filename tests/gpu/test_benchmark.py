@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from benchmarks.gpu import plan
-from benchmarks.gpu.plan import GRAPH, LAUNCHES, STEPS, TOLERANCES
+from benchmarks.gpu.plan import FUSED, GRAPH, LAUNCHES, STEPS, TOGETHER, TOLERANCES
+from benchmarks.gpu.timing import Absent
 from tests.gpu import cupy_stand_in
 from tests.gpu.cupy_stand_in import cupy_on_host
 from tests.gpu.marks import needs_compiler
@@ -19,6 +20,8 @@ from tests.gpu.marks import needs_compiler
 pytestmark = needs_compiler
 
 SIZE = (4, 6, 32)
+CHIP = {"MultiProcessorCount": 5, "MaxSharedMemoryPerBlockOptin": 232_448}
+DEVICE = SimpleNamespace(compute_capability="90", attributes=CHIP)
 MODULES = ("ours", "check", "latencies")
 
 
@@ -35,15 +38,17 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     monkeypatch.setattr(cupy_stand_in.cuda, "Event", Event, raising=False)
     elapsed = lambda start, end: 1e3 * (end.at - start.at)  # noqa: E731
     monkeypatch.setattr(cupy_stand_in.cuda, "get_elapsed_time", elapsed, raising=False)
-    monkeypatch.setattr(cupy_stand_in.cuda, "Device", lambda: SimpleNamespace(compute_capability="90"), raising=False)
+    monkeypatch.setattr(cupy_stand_in.cuda, "Device", lambda: DEVICE, raising=False)
     about = {"name": b"none", "multiProcessorCount": 4, "totalGlobalMem": 1 << 30}
     monkeypatch.setattr(cupy_stand_in.runtime, "getDeviceProperties", lambda number: about, raising=False)
     monkeypatch.setattr(cupy_stand_in.runtime, "driverGetVersion", lambda: 13000, raising=False)
-    with cupy_on_host():  # which forgets modules that were imported in it
+    with cupy_on_host():
         import benchmarks.gpu.check
         import benchmarks.gpu.latencies
-        import benchmarks.gpu.ours  # noqa: F401  found in sys.modules
+        import benchmarks.gpu.ours
 
+        for kept in (benchmarks.gpu.ours.script, benchmarks.gpu.ours.gpu):  # of another device, which is gone
+            kept.cache_clear()
         yield SimpleNamespace(**{name: sys.modules[f"benchmarks.gpu.{name}"] for name in MODULES})
 
 
@@ -61,7 +66,7 @@ def test_gradients_are_those_of_the_script_for_the_cpu(gpu: Any, cell: str) -> N
 
 
 def test_a_wrong_kernel_is_noticed(gpu: Any) -> None:
-    script: ModuleType = gpu.ours.script("LSTM", SIZE, "float32")
+    script: ModuleType = gpu.ours.script("LSTM", SIZE, "float32", GRAPH)
     assert script.KERNELS.count("tanh(") > 1
     script.KERNELS = script.KERNELS.replace("tanh(", "sin(")
     assert gpu.check.run(case("LSTM"), "cuda")["error"] > 0.01
@@ -76,6 +81,22 @@ def test_launches_and_graphs_compute_the_same(gpu: Any, cell: str) -> None:
     assert launches["training"]["median"] > launches["forward"]["median"] > 0
     more = steps["calls"]["launch_blocks"] - graph["calls"]["launch_blocks"]
     assert more >= SIZE[1] if cell == "minGRU" else more == 0
+
+
+@pytest.mark.parametrize("cell", ["LSTM", "GRU"])
+def test_products_in_kernels_compute_the_same(gpu: Any, cell: str) -> None:
+    graph, fused, together = (gpu.ours.run(case(cell, start=start), "cuda") for start in (GRAPH, FUSED, TOGETHER))
+    assert fused["norms"] == pytest.approx(graph["norms"], rel=1e-5) and together["norms"] == fused["norms"]
+    assert (fused["calls"]["launch_together"], together["calls"]["launch_together"]) == (2 * SIZE[1], 2)
+    for start in (FUSED, TOGETHER):
+        found = gpu.check.run(case(cell, start=start), "cuda")
+        assert 1e-9 < found["error"] <= TOLERANCES["float32"] and found["repeatable"]
+
+
+def test_weights_that_do_not_fit_are_said_to(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CHIP, "MaxSharedMemoryPerBlockOptin", 4 * 33 * 4)  # those of one unit
+    with pytest.raises(Absent, match="do not fit"):
+        gpu.ours.run(case("LSTM", start=TOGETHER), "cuda")
 
 
 def test_every_latency_has_a_number(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,37 +1,43 @@
-"""Dense recurrences in one launch: the right gradients, the same bits in any order of threads, and no missing wait unseen."""
+"""Products of recurrences in their kernels: right gradients, the same bits in any order of threads, no missing wait unseen."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 
 from rnnspec.compiler import Compiled, compile_spec
 from rnnspec.verify.probe import Probe, probe
-from tests.corpus import FOLDER
+from tests.corpus import FOLDER, SPECS
 from tests.gpu.cupy_stand_in import cupy_on_host
 from tests.gpu.marks import needs_compiler
 
 pytestmark = needs_compiler
-USING = ["elman_char.rnn", "adding.rnn", "bidirectional.rnn", "gru_classifier.rnn"]
+WITHOUT = {"custom_cell.rnn", "min_gru.rnn"}  # sums between products, and no products
+USING = [name for name in SPECS if name not in WITHOUT]
 STEPS, BATCH = 5, 3
 
 MISTAKES: dict[str, Callable[[str], str]] = {
-    "no wait after a step": lambda text: text.replace("        RS_GRID_SYNC();\n", ""),
+    "no wait after a step": lambda text: text.replace("        if (steps > 1) RS_GRID_SYNC();\n", ""),
     "no wait for the weights": lambda text: text.replace("    __syncthreads();\n    for (int t", "    for (int t"),
     "too few weights": lambda text: text.replace("i < each * 128", "i < each * 127"),
     "weights of another unit": lambda text: text.replace("W_hh[j * 128 + k]", "W_hh[u * 128 + k]"),
     "units behind the last": lambda text: text.replace("            if (j >= 128) continue;\n", "", 1),
+    "a step too few": lambda text: text.replace("t < from + steps;", "t < from + steps - 1;"),
     "the step itself instead of the one before": lambda text: text.replace("past = h[s *", "past = h[(s + B) *"),
 }
 
 
+WAYS: dict[int, dict[str, float]] = {STEPS: {"BARRIER": 0.0}, 1: {"BARRIER": 1.0}, 0: {"PRODUCT": 0.0, "KERNEL": 0.0}}
+"""What a script must believe in order to take so many steps in a launch."""
+
+
 @cache
 def compiled(name: str) -> Compiled:
-    """A spec of the folder with its dense recurrences in one launch."""
+    """A spec of the folder with the products of its recurrences in their kernels."""
     return compile_spec(FOLDER / name, device="gpu", level=2)
 
 
@@ -70,14 +76,33 @@ def test_same_bits_in_any_order_of_threads() -> None:
         assert all(run[name].tobytes() == runs[0][name].tobytes() for name in run)
 
 
-def test_weights_that_do_not_fit_are_multiplied_by_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, at = compiled("elman_char.rnn"), place("elman_char.rnn")
-    want = gradients(compile_spec(FOLDER / "elman_char.rnn").load(), at, "float64")
-    with cupy_on_host():
+@pytest.mark.parametrize("steps", WAYS)
+@pytest.mark.parametrize("name", ["elman_char.rnn", "gru_classifier.rnn"])
+def test_all_ways_give_the_same(name: str, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, at = compiled(name), place(name)
+    want = gradients(compile_spec(FOLDER / name).load(), at, "float64")
+    with cupy_on_host(schedule=1):
         script = made.load()
-        monkeypatch.setattr(script, "LAUNCHES", 0.0)  # then it never pays
+        chosen = []
+        for constant, seconds in WAYS[steps].items():
+            monkeypatch.setattr(script, constant, seconds)
+        right = script.units_and_steps
+        monkeypatch.setattr(script, "units_and_steps", lambda *about: chosen.append(right(*about)) or chosen[-1])
         found = gradients(script, at, "float64")
-    assert all(np.linalg.norm(found[name] - want[name]) <= 1e-10 * np.linalg.norm(want[name]) for name in want)
+    assert chosen and {number for _, number in chosen} == {steps}
+    assert all(np.linalg.norm(found[item] - want[item]) <= 1e-10 * np.linalg.norm(want[item]) for item in want)
+
+
+def test_weights_that_do_not_fit_at_once_are_shared_by_more_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    with cupy_on_host():
+        script = compiled("elman_char.rnn").load()
+    gpu = SimpleNamespace(attributes={"MultiProcessorCount": 132, "MaxSharedMemoryPerBlockOptin": 232_448})
+    monkeypatch.setattr(script, "cp", SimpleNamespace(cuda=SimpleNamespace(Device=lambda: gpu)))
+    monkeypatch.setattr(script, "PRODUCT", 1.0)
+    w = SimpleNamespace(T=STEPS, B=BATCH, loss=np.zeros(1, np.float32))
+    assert script.units_and_steps(w, 256, 4, 256) == (2, STEPS)
+    assert script.units_and_steps(w, 2048, 4, 2048) == (7, 1)  # 16 units would have to be in a block, and 7 fit
+    assert script.units_and_steps(w, 20_000, 4, 20_000) == (0, 0)  # not even one fits
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

@@ -95,7 +95,7 @@ class GpuPrinter:
         return lines
 
     def _together(self, task: Kernel, steps: Lines, prefix: str) -> Lines:
-        """A dense recurrence in one launch, where that pays; else its steps."""
+        """A dense recurrence in one launch, or one a step, where that pays; else its steps with products by the library."""
         last = self.values[task.ids[-1]]
         taken = {launch.name for launch in self.together}
         name = identifier(f"{'backward' if prefix else 'forward'}_{last.name}", taken)
@@ -103,9 +103,10 @@ class GpuPrinter:
         self.together.append(launch)
         assert launch.weights is not None
         units, rows, columns = (size_text(n, self.sizes) for n in launch.weights)
-        call = f'launch_together(w, "{name}", {units}, each, {rows}, {columns}, {", ".join(launch.arguments)})'
-        head = [f"each = units_of_a_block(w, {units}, {rows}, {columns})", "if each:", f"    {call}", "else:"]
-        return [*head, *(f"    {line}" for line in steps)]
+        way = "range(0, w.T, steps)" if task.direction > 0 else "reversed(range(0, w.T, steps))"
+        call = f'launch_together(w, "{name}", {units}, each, {rows}, {columns}, t, steps, {", ".join(launch.arguments)})'
+        head = [f"each, steps = units_and_steps(w, {units}, {rows}, {columns})", "if steps:", f"    for t in {way}:"]
+        return [*head, f"        {call}", "else:", *(f"    {line}" for line in steps)]
 
     def _task(self, task: Product | Kernel, prefix: str) -> Lines:
         if isinstance(task, Product):
@@ -293,7 +294,9 @@ class GpuPrinter:
             "    w.loss = cp.zeros(1, dtype)",
         ]
         if self.together:
-            head.append("    w.together = kernels(TOGETHER, dtype, enable_cooperative_groups=True)")
+            head.append(
+                "    w.together = {wait: kernels(TOGETHER, dtype, enable_cooperative_groups=wait) for wait in (True, False)}"
+            )
             head.append("    w.arrived = cp.zeros(1, np.int32)  # blocks that wait for each other")
         if self.spec.model.masked:
             head.append("    w.length = cp.full(B, T, np.int32)")

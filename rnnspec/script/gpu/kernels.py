@@ -18,6 +18,7 @@ from rnnspec.script.gpu.storage import Storage
 WIDEST = 256  # threads of a block
 STEP = "    "
 TIME = {1: "for (int t = 0; t < T; t++) {", -1: "for (int t = T - 1; t >= 0; t--) {"}
+SOME_STEPS = {1: "for (int t = from; t < from + steps; t++) {", -1: "for (int t = from + steps - 1; t >= from; t--) {"}
 
 
 def kernel(plan: Plan, values: Mapping[int, Value], storage: Storage, spoken: set[str], prefix: str, name: str) -> Launch:
@@ -51,17 +52,19 @@ def elementwise(made: Kernel, name: str) -> Launch:
 
 
 def gridwise(made: Kernel, name: str) -> Launch:
-    """All blocks together: each computes some units of all sequences, and waits for the others after every step."""
+    """All blocks together: each computes some units of all sequences, and waits for the others between two steps."""
     plan, values = made.plan, made.values
     (length,), atoms, columns = plan.lengths, product_atoms(made), weight_columns(made)
     wanted = [a for i in plan.kernel.ids if made.is_written(values[i]) for a in plan.atoms(i)]
     made.compute(wanted, 0, Counter(), made.outer, STEP)
+    turned = all(values[values[a.id].args[0]].op == "transpose" for a in atoms)  # then its columns lie side by side
+    neighbours = "u = i % each, k = i / each" if turned else f"u = i / {columns}, k = i % {columns}"
     copies = [f"weights[({n} * each + u) * {columns + 1} + k] = {made.weight(a)};" for n, a in enumerate(atoms)]
     head = [
         f"{STEP}RS_DYN_SMEM(real, weights);  // the rows of the matrices for the units of this block",
         f"{STEP}const int first = blockIdx.x * each;",
         f"{STEP}for (int i = threadIdx.x; i < each * {columns}; i += blockDim.x) {{",
-        f"{STEP * 2}const int u = i / {columns}, k = i % {columns}, j = first + u;",
+        f"{STEP * 2}const int {neighbours}, j = first + u;",
         f"{STEP * 2}if (j >= {length}) continue;",
         *(f"{STEP * 2}{line}" for line in copies),
         f"{STEP}}}",
@@ -74,12 +77,14 @@ def gridwise(made: Kernel, name: str) -> Launch:
         f"{STEP * 2}const size_t s = (size_t) t * B + b;  // the place of this step and sequence",
         *(f"{STEP}{line}" for line in made.lines),
         f"{STEP}}}",
-        f"{STEP}RS_GRID_SYNC();",
+        f"{STEP}if (steps > 1) RS_GRID_SYNC();",
     ]
-    loop = [STEP + TIME[plan.kernel.direction], *(f"{STEP}{line}" for line in step), f"{STEP}}}"]
-    signature = ", ".join([*declarations(made), "int* arrived", "int T", "int B", "int each"])
+    loop = [STEP + SOME_STEPS[plan.kernel.direction], *(f"{STEP}{line}" for line in step), f"{STEP}}}"]
+    whole = ["int T"] if "T" in made.used else []
+    signature = ", ".join([*declarations(made), *whole, "int* arrived", "int from", "int steps", "int B", "int each"])
     text = "\n".join([f'extern "C" __global__ void {name}({signature}) {{', *head, *loop, "}"])
-    return Launch(name, text, tuple(made.parameters), "", 0, (length, len(atoms), columns))
+    arguments = (*made.parameters, *(["w.T"] if whole else []))
+    return Launch(name, text, arguments, "", 0, (length, len(atoms), columns))
 
 
 def blockwise(made: Kernel, name: str) -> Launch:

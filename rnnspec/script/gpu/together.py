@@ -1,7 +1,8 @@
-"""Dense recurrences in one launch: blocks that keep the recurrent weights on chip, and wait for each other after every step.
+"""Dense recurrences whose blocks compute whole steps, products included: one launch for all steps, or one a step.
 
-Each block computes some units of all sequences.  It reads the rows of the matrices for its units once, into its own fast
-memory; at every step it multiplies them with what all blocks have left of the step before (Diamos et al. 2016).
+Each block computes some units of all sequences.  It reads the rows of the matrices for its units into its own fast memory, and
+multiplies them with what all blocks have left of the step before.  In one launch it reads them once, and all blocks wait for
+each other after every step (Diamos et al. 2016); in a launch a step nobody waits, and the weights need not fit on the chip.
 
 This has run on the stand-in for a GPU only, so it is not what `-O1` chooses.
 """
@@ -17,30 +18,38 @@ from rnnspec.script.gpu.plan import Plan, plan
 from rnnspec.script.gpu.tasks import Kernel, Loop, Product, Schedule, Task
 
 SCRIPT = '''
-BARRIER, LAUNCHES = 1.4e-6, 5.8e-6  # seconds: all blocks wait for each other; a product and a kernel.  Assumed, not measured
-SPEED = 0.4e12  # of the products of one processor on numbers in its own memory, operations in a second.  Assumed too
+# Seconds: all blocks wait for each other; a kernel is started; a product.  Of one processor: operations a second on
+# numbers in its own memory, bytes a second that it reads.  All of them are assumed, not measured.
+BARRIER, KERNEL, PRODUCT, SPEED, READING = 1.4e-6, 1.6e-6, 4.2e-6, 0.4e12, 4e10
 
 
-def units_of_a_block(w, units, rows, columns):
-    """How many units each block computes, if that pays: `rows` of so many columns each; else 0.
+def units_and_steps(w, units, rows, columns):
+    """How many units each block computes, and how many steps a launch: all, one, or none if the library is faster.
 
-    All blocks must run at once, one on each processor, with their rows of the weights in its memory; and the products of
-    a step, which a block does without tensor cores, must take less time than starting a product of cuBLAS and a kernel.
+    A unit has `rows` of so many columns.  All steps at once need all blocks at once, one on each processor, with their
+    weights in its memory.
     """
     device = cp.cuda.Device().attributes
+    unit = rows * (columns + 1) * w.loss.itemsize  # bytes
+    most = device["MaxSharedMemoryPerBlockOptin"] // unit
     each = -(-units // device["MultiProcessorCount"])
-    fits = rows * each * (columns + 1) * w.loss.itemsize <= device["MaxSharedMemoryPerBlockOptin"]
-    pays = BARRIER + 2 * rows * each * columns * w.B / SPEED < LAUNCHES
-    return each if fits and pays else 0
+    work = 2 * rows * each * columns * w.B / SPEED
+    seconds = {0: PRODUCT + KERNEL}
+    if most:
+        seconds[1] = KERNEL + each * unit / READING + work
+    if each <= most:
+        seconds[w.T] = BARRIER + work
+    return min(each, most), min(seconds, key=seconds.get)
 
 
-def launch_together(w, name, units, each, rows, columns, *arguments):
-    """Start a kernel whose blocks wait for each other: `each` units a block, `rows` of so many weights for each unit."""
-    w.arrived.fill(0)
-    kernel = w.together[name]
+def launch_together(w, name, units, each, rows, columns, t, steps, *arguments):
+    """Start a kernel for some steps from t on: `each` units a block, `rows` of so many weights for each unit."""
+    if steps > 1:
+        w.arrived.fill(0)
+    kernel = w.together[steps > 1][name]
     memory = rows * each * (columns + 1) * w.loss.itemsize
     kernel.max_dynamic_shared_size_bytes = memory
-    numbers = tuple(np.int32(a) if isinstance(a, int) else a for a in (*arguments, w.arrived, w.T, w.B, each))
+    numbers = tuple(np.int32(a) if isinstance(a, int) else a for a in (*arguments, w.arrived, t, steps, w.B, each))
     kernel((-(-units // each), 1), (256,), numbers, shared_mem=memory)
 '''
 """What a script needs to start such a kernel: a grid of two dimensions, which CuPy does not shrink to what fits."""
@@ -49,7 +58,8 @@ CODE = """
 #ifndef RS_GRID_SYNC  // on a machine without a GPU, tests have their own
 #define RS_DYN_SMEM(type, name) extern __shared__ double memory_of_block[]; type* name = (type*) memory_of_block
 #define RS_GRID_SYNC() wait_for_all(arrived)
-// Wait until all blocks are here; what they have written before can be read behind it.  `arrived` counts on, round after round.
+// Wait until all blocks are here; what they have written before can be read behind it.  `arrived` counts on, round
+// after round.
 __device__ void wait_for_all(int* arrived) {
     __syncthreads();
     if (threadIdx.x == 0) {

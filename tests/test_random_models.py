@@ -31,7 +31,11 @@ INPUTS = {
     "ids": Input("ids", (X,), "step", "ids"),
     "s": Input("s", (X,), "sequence", "real"),
     "B": Input("B", (X,), "step", "real"),
+    "places": Input("places", (600,), "step", "ids"),
 }
+
+KERNEL_WORDS = ("steps", "each", "weights", "size_t", "i", "float")
+"""What kernels call something of their own, or C++ does."""
 
 
 def p(name: str, *shape: int) -> Parameter:
@@ -134,6 +138,16 @@ def once_found() -> dict[str, Sketch]:
         "random_numbers_that_nobody_reads": sketch(
             {"m": call("concat", at(w, x), call("dropout", at(p("V", Y, X), x), rate=0.25, place=0, shared=None))}
             | {"y": call("chunk", step("m", 2 * Y), part=1, parts=2)}
+        ),
+        "words_of_a_kernel": sketch(
+            {name: tanh(add(at(p(f"W_{name}", Y, X), x), at(p(f"U_{name}", Y, Y), step(name, Y, 1)))) for name in KERNEL_WORDS}
+            | {"y": add(*(step(name, Y) for name in KERNEL_WORDS))}
+        ),
+        "so_many_ids_that_each_is_looked_for": sketch({"y": at(p("W", Y, 600), step("places", 600))}, inputs=("places",)),
+        "start_that_its_kernel_computes": sketch(
+            {"h": tanh(at(p("V", Y, X), x)), "y": tanh(add(at(w, x), at(p("U", Y, Y), step("h", Y, 1))))},
+            inputs=("s", "x"),
+            starts=(Start("h", 0, tanh(at(p("K", Y, X), sequence("s", X)))),),
         ),
         "third_step_behind_the_end": sketch(
             {"y": tanh(add(at(w, x), at(p("U", Y, Y), step("y", Y, -3))))},

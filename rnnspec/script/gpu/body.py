@@ -11,7 +11,7 @@ from rnnspec.ir.program import Program, Value
 from rnnspec.script.body import Body
 from rnnspec.script.code import tag
 from rnnspec.script.gpu import places
-from rnnspec.script.gpu.cuda import Launch
+from rnnspec.script.gpu.cuda import TAKEN, Launch
 from rnnspec.script.gpu.kernels import kernel
 from rnnspec.script.gpu.operations import HELPERS, NEEDS
 from rnnspec.script.gpu.over_time import over_time
@@ -213,11 +213,12 @@ class GpuPrinter:
         found = list(states(self.storage))
         if not self.storage.windows or not found:
             return []
-        lines, parameters = [], []
+        lines, parameters, taken = [], [], {*TAKEN, "fresh"}
         for array in found:
-            size = array.front * array.size
-            parameters.append(f"{array.kind}* {array.name}")
-            lines.append(f"    if (fresh[0] && i < B * {size}) {array.name}[i] = 0;")
+            name = identifier(array.name, taken)
+            taken.add(name)
+            parameters.append(f"{array.kind}* {name}")
+            lines.append(f"    if (fresh[0] && i < B * {array.front * array.size}) {name}[i] = 0;")
         most = max(array.front * array.size for array in found)
         signature = ", ".join([*parameters, "const int* __restrict__ fresh", "int B"])
         head = "    const int i = blockIdx.x * blockDim.x + threadIdx.x;"

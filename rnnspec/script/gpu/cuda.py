@@ -26,7 +26,8 @@ Key = tuple[int, int, int, int]  # base, lag, low, high: elements of an array
 
 
 WORDS = """
-    s b t i j k l u B T real each past first weights arrived threadIdx blockIdx blockDim gridDim
+    s b t i j k l u B T real each past first weights arrived from steps threadIdx blockIdx blockDim gridDim
+    sum part places start here size_t NULL wait_for_all memory_of_block
     pow exp log log1p expm1 sqrt fabs sin cos tanh
     alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl const consteval constexpr const_cast
     continue decltype default delete do double dynamic_cast else enum explicit export extern false final float for friend goto

@@ -121,7 +121,7 @@ def launches(
     values: dict[int, Value], ids: Iterable[int], starts: dict[int, set[int]], inside: bool = False
 ) -> list[Product | Kernel]:
     """The launches that compute some values, all else having been computed; `inside` a loop, earlier steps exist."""
-    ids = tuple(ids)
+    ids = tuple(sorted(ids, key=lambda i: i in starts))  # a start stands behind what it is made of
     members = set(ids)
 
     def edges(item: int) -> Iterator[tuple[int, bool]]:
@@ -138,7 +138,7 @@ def launches(
         yield from ((start, True) for start, users in starts.items() if start in members and item in users)
 
     stage: dict[int, int] = {}
-    for item in sorted(ids, key=lambda i: i not in starts):
+    for item in ids:
         _settle(item, edges, stage)
     _wait(ids, edges, stage, values)
     found: list[Product | Kernel] = []

@@ -19,7 +19,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import ModuleType
@@ -27,7 +27,7 @@ from types import ModuleType
 import numpy as np
 
 from rnnspec import compile_spec
-from rnnspec.compiler import LEVELS
+from rnnspec.compiler import LEVELS, Compiled
 from rnnspec.frontend.typed import Call, Model, walk
 from rnnspec.script.devices import DEVICES, Name
 from rnnspec.verify.compare import GradientMismatch, compare
@@ -41,6 +41,13 @@ from tests.sketch import Sketch
 TOLERANCE = 1e-11
 BETWEEN_LEVELS = 1e-12
 ROUND_OFF = 1e-13
+
+WAYS = {
+    ", all steps in a launch": {"BARRIER": 0.0},
+    ", a launch a step": {"BARRIER": 1.0},
+    ", products by the library": {"PRODUCT": 0.0, "KERNEL": 0.0},
+}
+"""What a script for a GPU with products in its kernels must believe of their costs in order to go one of its ways."""
 
 Result = tuple[float, dict[str, np.ndarray]]
 Drawn = list[np.ndarray] | None
@@ -89,12 +96,12 @@ def check_sketch(
     steps, batch, step = max(5, longest_lag(model) + 2), 3, 3
     first, second = probe(model, seed, steps, batch), probe(model, seed + 1, steps + 1, batch + 1)
     with host_of(device, schedule=seed):
-        scripts = {level: made.load() for level, made in compiled.items()}
+        scripts = loaded(compiled)
         drawing = [script for script in scripts.values() if hasattr(script, "draws")]  # none if nothing of it is used
         drawn = list(drawing[0].draws(step, steps, batch)) if drawing else []
-        results = {level: run(script, first, second, step) for level, script in scripts.items()}
-        for level, script in scripts.items():
-            forward_agrees(level, script, model, first)
+        results = {name: run(script, first, second, step) for name, script in scripts.items()}
+        for name, script in scripts.items():
+            forward_agrees(name, script, model, first)
             if device == "gpu":
                 repeats(script, first, step)
     loss, want = gradients_by_complex_step(model, first.params, first.batch, drawn)
@@ -117,6 +124,16 @@ def host_of(device: Name, schedule: int) -> AbstractContextManager[object]:
     return cupy_on_host(schedule)
 
 
+def loaded(compiled: Mapping[int, Compiled]) -> dict[str, ModuleType]:
+    """The script of each level, in each of the ways that it may choose from."""
+    scripts = {}
+    for level, made in compiled.items():
+        for way, costs in WAYS.items() if "launch_together(" in made.source else [("", {})]:
+            scripts[f"level {level}{way}"] = script = made.load()
+            vars(script).update(costs)
+    return scripts
+
+
 def read_as_printed(sketch: Sketch, model: Model) -> None:
     """The front end must find the very tree that the text was printed from (cells and random numbers aside)."""
     want = sketch.model()
@@ -131,7 +148,7 @@ def read_as_printed(sketch: Sketch, model: Model) -> None:
             raise AssertionError(f"read as {set(made) - set(wanted)}, should be {set(wanted) - set(made)}")
 
 
-def forward_agrees(level: int, script: ModuleType, model: Model, at: Probe) -> None:
+def forward_agrees(name: str, script: ModuleType, model: Model, at: Probe) -> None:
     """`loss` and `predict`, which draw nothing, must give what the equations give at all valid steps."""
     values = Reference(model, LIBRARY).run({name: value[None] for name, value in at.params.items()}, at.batch)
     got = {"": np.array(script.loss(at.params, at.batch))}
@@ -142,7 +159,7 @@ def forward_agrees(level: int, script: ModuleType, model: Model, at: Probe) -> N
         if model.masked and name in values.steps:
             valid = np.arange(predicted.shape[1]) < at.batch["length"][:, None]
             got[name], want[name] = got[name][valid], want[name][valid]
-    same(f"level {level}: loss and predict", got, want, TOLERANCE)
+    same(f"{name}: loss and predict", got, want, TOLERANCE)
 
 
 def conditioning(model: Model, at: Probe, drawn: Drawn, want: dict[str, np.ndarray]) -> float:
@@ -155,7 +172,7 @@ def conditioning(model: Model, at: Probe, drawn: Drawn, want: dict[str, np.ndarr
     return max(1.0, *(20 * d.error / TOLERANCE for d in distances if np.isfinite(d.error)))
 
 
-def without_round_off(results: dict[int, Result], want: dict[str, np.ndarray]) -> dict[int, Result]:
+def without_round_off(results: dict[str, Result], want: dict[str, np.ndarray]) -> dict[str, Result]:
     """Results with zero for what both references find to be exactly zero, and round-off keeps from being so.
 
     The layer norm of a vector with equal elements multiplies the last digit by 1 / sqrt(eps) = 316: 2.2e-16 * 316 = 7e-14.
@@ -165,17 +182,17 @@ def without_round_off(results: dict[int, Result], want: dict[str, np.ndarray]) -
     def settled(name: str, got: np.ndarray) -> np.ndarray:
         return np.zeros_like(got) if not want[name].any() and np.linalg.norm(got) <= most else got
 
-    return {level: (loss, {n: settled(n, g) for n, g in found.items()}) for level, (loss, found) in results.items()}
+    return {name: (loss, {n: settled(n, g) for n, g in found.items()}) for name, (loss, found) in results.items()}
 
 
-def agree(results: dict[int, Result], want: dict[str, np.ndarray], factor: float) -> None:
-    """All levels must give the reference, and the same among each other."""
-    levels = list(results)
-    found = {level: {"": np.array(loss), **gradients} for level, (loss, gradients) in results.items()}
-    for level in levels:
-        same(f"level {level} against complex steps", found[level], want, TOLERANCE * factor)
-    for level in levels[1:]:
-        same(f"level {level} against level {levels[0]}", found[level], found[levels[0]], BETWEEN_LEVELS * factor)
+def agree(results: dict[str, Result], want: dict[str, np.ndarray], factor: float) -> None:
+    """All scripts must give the reference, and the same among each other."""
+    first, *others = names = list(results)
+    found = {name: {"": np.array(loss), **gradients} for name, (loss, gradients) in results.items()}
+    for name in names:
+        same(f"{name} against complex steps", found[name], want, TOLERANCE * factor)
+    for name in others:
+        same(f"{name} against {first}", found[name], found[first], BETWEEN_LEVELS * factor)
 
 
 def run(script: ModuleType, first: Probe, second: Probe, step: int) -> Result:

@@ -114,7 +114,7 @@ def test_gradients_equal_both_references_at_both_levels(name: str) -> None:
 @by_spec
 def test_loss_and_predictions_without_dropout(name: str) -> None:
     for level in LEVELS:
-        forward_agrees(level, script(name, level), model_of(name), place(name))
+        forward_agrees(f"level {level}", script(name, level), model_of(name), place(name))
 
 
 @pytest.mark.parametrize("name", TRUNCATED)

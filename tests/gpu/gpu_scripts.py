@@ -9,14 +9,13 @@ from types import ModuleType
 import numpy as np
 
 from rnnspec.compiler import Compiled, compile_spec
-from rnnspec.frontend.typed import Model
 from rnnspec.script.windows import carries
 from rnnspec.verify.compare import Array
 from rnnspec.verify.probe import Probe
 from tests.corpus import FOLDER, SPECS
 from tests.gpu.cupy_stand_in import cupy_on_host
 from tests.hand_written import load
-from tests.windowed import windows
+from tests.windowed import Window
 
 STEP = 3
 """The training step whose random numbers are used."""
@@ -50,10 +49,10 @@ def gradients(source: str, at: Probe, dtype: str = "float64", schedule: int = 0)
     return {"": np.array(loss), **found}
 
 
-def through_windows(script: ModuleType, model: Model) -> list[dict[str, Array]]:
-    """The gradients of windows of two batches, each of which goes on where the one before ended; by any script."""
+def through_windows(script: ModuleType, steps: list[Window]) -> list[dict[str, Array]]:
+    """The gradients of windows, each of which goes on where the one before ended; by any script."""
     state, found = None, []
-    for at in windows(model, seed=5):
+    for at in steps:
         p, g = script.views(at.params), script.Views(np.dtype(np.float64))
         state = script.prepare(at.batch, np.dtype(np.float64), at.step, state)
         script.forward(p, state)

@@ -17,6 +17,7 @@ from tests.corpus import model_of, place
 from tests.gpu.cupy_stand_in import cupy_on_host
 from tests.gpu.gpu_scripts import CARRIED, STEP, compiled, through_windows
 from tests.hand_written import load
+from tests.windowed import windows
 
 TOLERANCE = 1e-10
 BATCH = 7
@@ -100,7 +101,7 @@ def right(spec: str) -> dict[str, Array]:
 @cache
 def in_windows(spec: str) -> list[dict[str, Array]]:
     """The gradients of windows by the script for the CPU; none for a spec without windows."""
-    return through_windows(corpus.script(spec, 1), model_of(spec)) if spec in CARRIED else []
+    return through_windows(corpus.script(spec, 1), windows(model_of(spec), seed=5)) if spec in CARRIED else []
 
 
 def check(spec: str, source: str) -> None:
@@ -113,7 +114,7 @@ def check(spec: str, source: str) -> None:
         script = load(source)
         script.loss_and_gradients(before.params, before.batch, step=STEP)
         loss, found = script.loss_and_gradients(at.params, at.batch, step=STEP)
-        later = through_windows(script, model_of(spec)) if spec in CARRIED else []
+        later = through_windows(script, windows(model_of(spec), seed=5)) if spec in CARRIED else []
     compare({"": np.array(loss), **found}, right(spec), TOLERANCE)
     for got, want in zip(later, in_windows(spec), strict=True):
         compare(got, want, TOLERANCE)

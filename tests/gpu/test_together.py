@@ -12,6 +12,7 @@ import pytest
 from rnnspec.compiler import Compiled, compile_spec
 from rnnspec.verify.probe import Probe, probe
 from tests.corpus import FOLDER, SPECS
+from tests.fuzz_models import WAYS
 from tests.gpu.cupy_stand_in import cupy_on_host
 from tests.gpu.marks import needs_compiler
 
@@ -29,10 +30,6 @@ MISTAKES: dict[str, Callable[[str], str]] = {
     "a step too few": lambda text: text.replace("t < from + steps;", "t < from + steps - 1;"),
     "the step itself instead of the one before": lambda text: text.replace("past = h[s *", "past = h[(s + B) *"),
 }
-
-
-WAYS: dict[int, dict[str, float]] = {STEPS: {"BARRIER": 0.0}, 1: {"BARRIER": 1.0}, 0: {"PRODUCT": 0.0, "KERNEL": 0.0}}
-"""What a script must believe in order to take so many steps in a launch."""
 
 
 @cache
@@ -76,16 +73,15 @@ def test_same_bits_in_any_order_of_threads() -> None:
         assert all(run[name].tobytes() == runs[0][name].tobytes() for name in run)
 
 
-@pytest.mark.parametrize("steps", WAYS)
+@pytest.mark.parametrize(("way", "steps"), list(zip(WAYS, (STEPS, 1, 0), strict=True)))
 @pytest.mark.parametrize("name", ["elman_char.rnn", "gru_classifier.rnn"])
-def test_all_ways_give_the_same(name: str, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_ways_give_the_same(name: str, way: str, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     made, at = compiled(name), place(name)
     want = gradients(compile_spec(FOLDER / name).load(), at, "float64")
     with cupy_on_host(schedule=1):
         script = made.load()
         chosen = []
-        for constant, seconds in WAYS[steps].items():
-            monkeypatch.setattr(script, constant, seconds)
+        vars(script).update(WAYS[way])
         right = script.units_and_steps
         monkeypatch.setattr(script, "units_and_steps", lambda *about: chosen.append(right(*about)) or chosen[-1])
         found = gradients(script, at, "float64")

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
@@ -132,7 +133,7 @@ def new_command(file: Path) -> int:
     from rnnspec.commands import new
 
     new.new(file)
-    click.echo(f"wrote {file}: read it, then `rnnspec run {file}`")
+    click.echo(f"wrote {file}: read it, then `rnnspec run {quote(str(file))}`")
     return OK
 
 
@@ -186,13 +187,16 @@ def compile_command(spec: Path, overrides: tuple[str, ...], output: Path | None,
       rnnspec compile model.rnn --device gpu -o train_gpu.py
       python train.py train --out results
     """
+    from rnnspec.commands.output import check_output
+
     refuse_level(level, device)
-    compiled = compile_and_warn(spec, overrides, level, device)
     if output is None or str(output) == "-":
-        click.echo(compiled.source, nl=False)
+        click.echo(compile_and_warn(spec, overrides, level, device).source, nl=False)
         return OK
+    check_output(output, spec)
+    compiled = compile_and_warn(spec, overrides, level, device)
     output.write_text(compiled.source, encoding="utf-8", newline="")
-    click.echo(f"wrote {output}: start it with `python {output} train --out results`")
+    click.echo(f"wrote {output}: start it with `python {quote(str(output))} train --out results`")
     return OK
 
 
@@ -273,10 +277,19 @@ def require_torch() -> None:
         raise click.UsageError("PyTorch is not installed: `pip install torch`, or leave out `--against torch`")
 
 
+def whole_seed(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
+    """The seed, which has the limits of `train.seed`."""
+    if text is None:
+        return None
+    from rnnspec.commands.seed import read_seed
+
+    return read_seed(text)
+
+
 @commands.command(short_help="Compile, check the gradient, train, keep everything in a folder.")
 @takes_spec
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder; it must be new or empty.")
-@click.option("--seed", type=click.IntRange(0), help="Start of all randomness (default: `train.seed` of the spec).")
+@click.option("--seed", callback=whole_seed, help="Start of all randomness (default: `train.seed` of the spec).")
 @click.option("--no-verify", is_flag=True, help="Do not check the gradient before training.")
 @takes_level
 @takes_device

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -175,6 +176,17 @@ def test_new_writes_a_spec_that_is_right(run: Run) -> None:
     assert "`example.rnn` exists already" in again.err
 
 
+@pytest.mark.parametrize(
+    ("name", "experiment"), [("a b.rnn", "a-b"), ("9-ä.rnn", "9"), ("ä.rnn", "example"), ("x_y.rnn", "x-y")]
+)
+def test_new_writes_a_spec_that_is_right_whatever_it_is_called(run: Run, name: str, experiment: str) -> None:
+    shown = f"'{name}'" if " " in name or "ä" in name else name
+    assert f"`rnnspec run {shown}`" in run("new", name).out
+    assert run("check", name).out == f"{name}: no errors\n"
+    text = Path(name).read_text(encoding="utf-8")
+    assert f"\nname: {experiment}\n" in text and f"rnnspec run {shown} " in text
+
+
 # ------------------------------------------------------------------ compile, show, verify
 
 
@@ -205,6 +217,28 @@ def test_compile_refuses_a_wrong_spec(run: Run) -> None:
 def test_compile_into_a_folder_that_is_not_there(run: Run) -> None:
     result = run("compile", "tiny.rnn", "-o", "nowhere/train.py")
     assert (result.code, result.err) == (1, "error: `nowhere/train.py`: No such file or directory\n")
+
+
+@pytest.mark.parametrize("output", ["tiny.rnn", "here/../tiny.rnn", "link.rnn", "hard.rnn"])
+def test_compile_never_writes_over_the_spec(run: Run, output: str) -> None:
+    Path("here").mkdir()
+    Path("link.rnn").symlink_to("tiny.rnn")
+    Path("hard.rnn").hardlink_to("tiny.rnn")
+    result = run("compile", "tiny.rnn", "-o", output)
+    assert (result.code, Path("tiny.rnn").read_text()) == (2, SPEC)
+    assert f"`{output}` is the spec itself, which the script would overwrite; choose another name" in result.err
+
+
+def test_compile_writes_over_an_older_script_and_over_nothing_else(run: Run) -> None:
+    Path("notes.py").write_text("mine = 1\n")
+    result = run("compile", "tiny.rnn", "-o", "notes.py")
+    assert (result.code, Path("notes.py").read_text()) == (2, "mine = 1\n")
+    assert "`notes.py` is no script of rnnspec, and would be lost; choose another name, or remove it" in result.err
+    Path("my script.py").touch()
+    first = run("compile", "tiny.rnn", "-o", "my script.py")
+    assert (first.code, "`python 'my script.py' train --out results`" in first.out) == (0, True)
+    assert run("compile", "tiny.rnn", "-o", "my script.py", "-O0").code == 0
+    assert run("compile", "tiny.rnn", "-o", "/dev/null").code == 0
 
 
 @pytest.mark.parametrize("level", [0, 1])
@@ -361,12 +395,28 @@ def test_a_failure_of_the_script_is_shown_in_the_spec(run: Run, monkeypatch: pyt
 
 def test_ctrl_c_keeps_what_was_learned(run: Run) -> None:
     threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-    result = run("run", "tiny.rnn", "train.steps=10000000")
+    result = run("run", "tiny.rnn", "train.steps=10000000", "--out", "my run")
     assert result.code == 130
     assert "interrupted      the last finished step is saved" in result.out
-    words = result.out.partition("go on with       python ")[2].split("\n")[0].split()
+    words = shlex.split(result.out.partition("go on with       python ")[2].split("\n")[0])
     done = subprocess.run([sys.executable, *words, "--steps", "1"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("seed", "message"),
+    [
+        (f"{10**42}", "this has more than 40 characters"),
+        (f"{2**63}", "`seed` must be at least 0 and below 9223372036854775808"),
+        ("-1", "`seed` must be at least 0 and below 9223372036854775808"),
+        ("one", "`seed` must be a whole number"),
+    ],
+)
+def test_the_option_seed_has_the_limits_of_the_setting(run: Run, seed: str, message: str) -> None:
+    option, setting = run("run", "tiny.rnn", "--seed", seed), run("run", "tiny.rnn", f"train.seed={seed}")
+    assert (option.code, setting.code, Path("runs").exists()) == (2, 2, False)
+    assert message in option.err and message in setting.err
+    assert f"1 | --seed={seed}" in option.err
 
 
 # ------------------------------------------------------------------ pages, troubles

@@ -222,6 +222,7 @@ def test_several_arguments_can_be_wrong_at_once() -> None:
         ("2M", None, "write 2000000"),
         ("1,5", None, "write the decimal point as `.`"),
         ("1_000", None, "write it without `_`"),
+        ("80%", None, "write 0.8"),
         ("0x10", None, None),
         ("nan", None, None),
         ("1e999", None, None),
@@ -254,3 +255,8 @@ def test_plain_values_of_yaml() -> None:
         "`b` must be true or false",
         "`b` must be float32 or float64",
     ]
+
+
+def test_a_seed_keeps_all_its_digits() -> None:
+    found = [read_whole(plain_scalar(Source("x", text)), "`n`", [], Range(0, 2**63)) for text in (f"{2**53 + 1}", f"{2**63}")]
+    assert found == [2**53 + 1, None]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -40,9 +42,16 @@ train:
 
 def new(path: Path) -> None:
     """Write the example to a file that does not exist yet; UsageError if it does."""
-    text = EXAMPLE.format(file=path, name=path.stem.replace("_", "-"))
+    file = quote(str(path))
+    text = EXAMPLE.format(file=file if file.isprintable() else "FILE", name=name_of(path))
     try:
-        with path.open("x", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with path.open("x", encoding="utf-8", newline="") as written:
+            written.write(text)
     except FileExistsError:
         raise click.UsageError(f"`{path}` exists already; choose another name") from None
+
+
+def name_of(path: Path) -> str:
+    """The name of a file as the name of an experiment, which has no blanks and no accents."""
+    words = re.findall(r"[A-Za-z0-9.]+", path.stem)
+    return "-".join(words).strip(".")[:64] or "example"

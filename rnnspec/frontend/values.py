@@ -20,6 +20,7 @@ from rnnspec.frontend.syntax import BoolNode, ListNode, Node, NumberNode, RefNod
 AnyNode = YamlNode | Node
 
 NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+DIGITS = re.compile(r"[+-]?[0-9]+")
 MAX_DIGITS = 40
 TRUE_WORDS = ("true", "yes", "on", "y", "1")
 FALSE_WORDS = ("false", "no", "off", "n", "0")
@@ -126,11 +127,12 @@ def read_whole(node: AnyNode, what: str, problems: list[Diagnostic], allowed: Ra
     if not value.is_integer():
         problems.append(problem("E0601", f"{what} must be a whole number", written.span))
         return None
-    if value not in allowed:
+    whole = int(written.text) if DIGITS.fullmatch(written.text) else int(value)  # a float has 53 bits only
+    if whole not in allowed:
         label = f"{written.text} is out of range"
         problems.append(problem("E0602", f"{what} must be {_shortest(allowed, value)}", written.span, label))
         return None
-    return int(value)
+    return whole
 
 
 def _shortest(allowed: Range, value: float) -> Range:
@@ -140,10 +142,11 @@ def _shortest(allowed: Range, value: float) -> Range:
 
 
 def _looks_like_number(written: _Written, what: str, kind: str, problems: list[Diagnostic]) -> bool:
-    is_number = NUMBER.fullmatch(written.text) and len(written.text) <= MAX_DIGITS
-    if written.kind == "plain" and is_number:
+    is_number = NUMBER.fullmatch(written.text)
+    if written.kind == "plain" and is_number and len(written.text) <= MAX_DIGITS:
         return True
-    label = {"quoted": "this is a text", "plain": "this is not a number", "other": ""}[written.kind]
+    plain = f"this has more than {MAX_DIGITS} characters" if is_number else "this is not a number"
+    label = {"quoted": "this is a text", "plain": plain, "other": ""}[written.kind]
     found = problem("E0601", f"{what} must be {kind}", written.span, label, help=_number_help(written))
     problems.append(found)
     return False
@@ -157,6 +160,8 @@ def _number_help(written: _Written) -> str | None:
         return "remove the quotes"
     if re.fullmatch(r"[0-9]+[kKmM]", text):
         return f"write {text[:-1]}{'000' if text[-1] in 'kK' else '000000'}"
+    if text.endswith("%") and NUMBER.fullmatch(text[:-1]):
+        return f"write {float(text[:-1]) / 100:g}"
     if re.fullmatch(r"[0-9]+,[0-9]+", text):
         return "write the decimal point as `.`"
     if re.fullmatch(r"[0-9]+(_[0-9]+)+", text):

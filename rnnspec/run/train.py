@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -80,8 +81,8 @@ def best_step(end: Event) -> int | None:
 
 def resume(job: Job, path: Path) -> str:
     """The command that goes on with an interrupted run; a script that reads files must know where they are."""
-    data = f" --data {Path(job.spec).parent}" if '"--data"' in job.script else ""
-    return f"python {path / folder.SCRIPT} train --resume --out {path}{data}"
+    data = ["--data", str(Path(job.spec).parent)] if '"--data"' in job.script else []
+    return shlex.join(["python", str(path / folder.SCRIPT), "train", "--resume", "--out", str(path), *data])
 
 
 def outcome(job: Job, path: Path, code: int, events: Mapping[str, Event]) -> Outcome:

@@ -8,6 +8,9 @@ because loss terms behind the end weigh nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 from rnnspec.diagnostics import Span
 from rnnspec.frontend import typed
@@ -109,12 +112,23 @@ class Lowering(Operands):
     def _clipped(self, name: str, value: int) -> int:
         """A value whose adjoint is limited, if it is asked for; the name keeps those of two states apart."""
         limit = dict(self.model.state_clips).get(name)
-        return value if limit is None else self.graph.emit("clip_gradient", value, attr=(limit.name, limit["max"], name))
+        if limit is None:
+            return value
+        with self._about(f"clip of {name}: {limit.name}({limit['max']})"):
+            return self.graph.emit("clip_gradient", value, attr=(limit.name, limit["max"], name))
 
     def _at(self, span: Span | None, name: str, instance: str = "") -> None:
         self.graph.hint = name
         prefix = f"{instance}: " if instance else ""
         self.graph.origin = Origin(prefix + one_line(span.text), one_line(span.place)) if span else None
+
+    @contextmanager
+    def _about(self, text: str) -> Iterator[None]:
+        """What an equation needs but does not say comes from its place, with a text of its own."""
+        outside = self.graph.origin
+        self.graph.origin = replace(outside, text=one_line(text)) if outside else None
+        yield
+        self.graph.origin = outside
 
     def _named(self, value: int, name: str) -> int:
         """Give a value the name of its equation, where it is a value of its own."""
@@ -151,10 +165,12 @@ class Lowering(Operands):
         """v[t - lag] where states are set back: step by step, so that v[0], v[-1] ... stand in front of each piece."""
         start = self._start(name, 1 - lag, shape)
         before = self._operand(name) if lag == 1 else self.graph.storable(self._in_piece(name, lag - 1, shape))
-        value = self.graph.shift(before, 1, shape, [start] if (name, 1 - lag) in self.starts else [], f"{name}_last")
-        nothing = self.at_time(self.graph.constant(0.0), "step")
-        begins = self.graph.emit("greater", self.values[self.model.begins], nothing, name="new_piece")
-        return self.graph.emit("select", self.spread(begins, value), self.at_time(start, "step"), value, name=f"{name}_before")
+        with self._about(f"{name}[t-{lag}], set back where a piece begins"):
+            value = self.graph.shift(before, 1, shape, [start] if (name, 1 - lag) in self.starts else [], f"{name}_last")
+            nothing = self.at_time(self.graph.constant(0.0), "step")
+            begins = self.graph.emit("greater", self.values[self.model.begins], nothing, name="new_piece")
+            first = self.at_time(start, "step")
+            return self.graph.emit("select", self.spread(begins, value), first, value, name=f"{name}_before")
 
     def _operand(self, name: str) -> int:
         if name in self.values:
@@ -194,8 +210,8 @@ class Lowering(Operands):
 
     def _keep_leads(self) -> None:
         for name, promise in self.leads.items():
-            self.graph.hint = f"{name}_or_start"
-            value = self.values[name]
+            value, equation = self.values[name], self.equations.get(name)  # an input has none
+            self._at(equation.span if equation else None, f"{name}_or_start", instance(equation) if equation else "")
             self.graph.keep_promise(promise, self._or_start(value, self._start(name, 1, self.graph[value].shape)))
 
     # ---- loss

@@ -46,8 +46,8 @@ def columns(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
 def column_range(o: Operands, low: int, shape: Shape) -> str:
     """The columns of a part, as an index."""
     if len(shape) == 1:
-        return o.size(low)
-    return f"{o.size(low) if low else ''}:{o.size(low + shape[1])}"
+        return o.row(low)
+    return f"{o.row(low) if low else ''}:{o.row(low + shape[1])}"
 
 
 def matmul(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:

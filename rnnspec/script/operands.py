@@ -15,7 +15,7 @@ from rnnspec.ir.program import Program, Value
 from rnnspec.ir.storage import Buffer, Placement, Region
 from rnnspec.script.layout import Layout, data_attributes
 from rnnspec.script.names import USED, identifier
-from rnnspec.script.sizes import size_text, sizes_of
+from rnnspec.script.sizes import row_text, size_text, sizes_of
 from rnnspec.script.windows import weighs_steps
 
 WORKSPACE = frozenset(["T", "B", "share", "mask", "length", "fresh", "seen"])
@@ -67,6 +67,10 @@ class Operands:
     def size(self, number: int) -> str:
         """A size by name, to be read in an index or shape: `4*H`."""
         return size_text(number, self.sizes).replace(" ", "")
+
+    def row(self, number: int) -> str:
+        """A row by the name of a size, to be read in an index: `2*H`."""
+        return row_text(number, self.sizes).replace(" ", "")
 
     def _buffer_names(self) -> dict[int, str]:
         """Attributes of w: data under their own names, then one for each buffer."""
@@ -148,7 +152,7 @@ class Operands:
         """The rows of a region as an index; empty for all of them."""
         if not buffer.shape or (region.low, region.high) == (0, buffer.shape[0]):
             return ""
-        return f"{self.size(region.low) if region.low else ''}:{self.size(region.high)}"
+        return f"{self.row(region.low) if region.low else ''}:{self.row(region.high)}"
 
     def _slices(self, region: Region, buffer: Buffer) -> tuple[str, str]:
         value = self.values[region.buffer]

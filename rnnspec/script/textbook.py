@@ -18,6 +18,7 @@ from rnnspec.script.steps import Steps
 from rnnspec.script.windows import back, carries
 
 LONGEST = 72  # characters: a longer part of an expression gets a line of its own
+AVERAGE = "for the running averages of "
 
 
 def textbook(program: Program, spec: Spec) -> Body:
@@ -33,6 +34,7 @@ class TextbookPrinter:
         self.sizes = sizes_of(spec.model)
         self.layout = layout(program, spec.model)
         self.users = program.users()
+        self.averages = set(dict(program.roots.averages).values())
         self.windows = carries(spec)
         self.block_of = {i: k for k, block in enumerate(program.blocks) for i in block.ids}
         self.order = {i: k for k, i in enumerate(self.values)}
@@ -88,13 +90,7 @@ class TextbookPrinter:
         value = self.values[item]
         written = value.origin is not None and value.name in self._equations
         elsewhere = any(self.block_of[u] != self.block_of[item] for u, _ in self.reads[item])
-        return (
-            written
-            or elsewhere
-            or len(self.reads[item]) != 1
-            or value.op in SUMS | WHOLE
-            or item in dict(self.program.roots.averages).values()
-        )
+        return written or elsewhere or len(self.reads[item]) != 1 or value.op in SUMS | WHOLE or item in self.averages
 
     @property
     def _equations(self) -> set[str]:
@@ -149,18 +145,21 @@ class TextbookPrinter:
 
     def _block(self, block: Block, prefix: str) -> list[str]:
         self.steps.at = "t" if block.kind == "loop" else ""
-        head = self._starts(block)
+        starts = self._starts(block)
+        head = ["# in front of the first step, or behind the last one", *starts] if starts else []
         head += [f"{self.steps.target(i)} = 0" for i in block.ids if self._grows(i) and i not in self.gradients]
         lines: list[str] = []
-        origin = None
+        shown = ""
         for item in block.ids:
             if item not in self.lines and not self._too_long(item):
                 continue
             self.lines.add(item)
             value = self.values[item]
-            if value.origin and value.origin != origin:
-                lines.append(f"# {prefix}{tag(value.origin)}")
-                origin = value.origin
+            about = AVERAGE if prefix and item in self.averages else prefix
+            comment = f"# {about}{tag(value.origin)}" if value.origin else shown
+            if comment != shown:
+                lines.append(comment)
+                shown = comment
             lines.append(self._line(value))
         if block.kind == "map":
             return [*head, *lines]

@@ -54,6 +54,7 @@ class GpuPrinter:
     def body(self) -> Body:
         """All text, and where parameters, inputs and outputs are."""
         forward = [*self._begin(), *self._tasks(self.schedule.forward, "")]
+        self.shown = None
         backward = [*self._tasks(self.schedule.backward, "backward of "), *self._gradients()]
         functions = [
             self._kernels(),

@@ -149,6 +149,10 @@ def once_found() -> dict[str, Sketch]:
             inputs=("s", "x"),
             starts=(Start("h", 0, tanh(at(p("K", Y, X), sequence("s", X)))),),
         ),
+        "bias_that_is_added_twice": sketch(
+            {"h": tanh(add(at(p("W", H, X), x), p("b", H), at(p("U", H, H), step("h", H, 1)), p("b", H)))}
+            | {"y": at(p("V", Y, H), step("h", H))}
+        ),
         "third_step_behind_the_end": sketch(
             {"y": tanh(add(at(w, x), at(p("U", Y, Y), step("y", Y, -3))))},
             starts=(Start("y", 3, p("h_start", Y)),),

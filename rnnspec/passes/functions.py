@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import operator
+from collections.abc import Callable
+
 from rnnspec.frontend import typed
 from rnnspec.ir.ops import ELEMENTWISE
 from rnnspec.passes.batch_norm import batch_norm
@@ -26,31 +30,42 @@ def curve(kind: str) -> Rule:
     return rule
 
 
+ARITHMETIC: dict[str, Callable[..., float]] = {
+    "neg": operator.neg,
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+}
+
+
 def constant_of(expr: typed.Expr) -> float | None:
-    """The number that an expression is, if it is one (`2`, `-0.5`)."""
+    """The number that an expression is, if it is one (`2`, `-0.5`, `1 - 1/4`) that is finite."""
     if isinstance(expr, typed.Number):
         return expr.value
-    if isinstance(expr, typed.Call) and expr.function == "neg":
-        inner = constant_of(expr.args[0])
-        return None if inner is None else -inner
-    return None
+    if not isinstance(expr, typed.Call) or expr.function not in ARITHMETIC:
+        return None
+    numbers = [n for n in map(constant_of, expr.args) if n is not None]
+    if len(numbers) < len(expr.args) or (expr.function == "div" and numbers[1] == 0):
+        return None
+    value = ARITHMETIC[expr.function](*numbers)
+    return value if math.isfinite(value) else None
 
 
 def add(low: Operands, call: typed.Call) -> int:
     """a + b; a plain number becomes part of the operation."""
     a, b = map(constant_of, call.args)
-    if b is not None:
-        return low.graph.emit("offset", low.expression(call.args[0]), attr=b)
-    if a is not None:
-        return low.graph.emit("offset", low.expression(call.args[1]), attr=a)
-    return low.graph.emit("add", *low.matched(*low.arguments(call)))
+    if a is None and b is None:
+        return low.graph.emit("add", *low.matched(*low.arguments(call)))
+    value, number = (call.args[0], b) if b is not None else (call.args[1], a)
+    return low.graph.emit("offset", low.expression(value), attr=number) if number else low.expression(value)
 
 
 def sub(low: Operands, call: typed.Call) -> int:
     """a - b; a plain number becomes part of the operation."""
     a, b = map(constant_of, call.args)
     if b is not None:
-        return low.graph.emit("offset", low.expression(call.args[0]), attr=-b)
+        return low.graph.emit("offset", low.expression(call.args[0]), attr=-b) if b else low.expression(call.args[0])
     if a is not None:
         return low.graph.emit("from_constant", low.expression(call.args[1]), attr=a)
     return low.graph.emit("sub", *low.matched(*low.arguments(call)))
@@ -59,18 +74,17 @@ def sub(low: Operands, call: typed.Call) -> int:
 def mul(low: Operands, call: typed.Call) -> int:
     """a * b; a plain number becomes part of the operation."""
     a, b = map(constant_of, call.args)
-    if b is not None:
-        return low.graph.emit("scale", low.expression(call.args[0]), attr=b)
-    if a is not None:
-        return low.graph.emit("scale", low.expression(call.args[1]), attr=a)
-    return low.graph.emit("mul", *low.matched(*low.arguments(call)))
+    if a is None and b is None:
+        return low.graph.emit("mul", *low.matched(*low.arguments(call)))
+    value, number = (call.args[0], b) if b is not None else (call.args[1], a)
+    return low.expression(value) if number == 1 else low.graph.emit("scale", low.expression(value), attr=number)
 
 
 def div(low: Operands, call: typed.Call) -> int:
     """a / b; division by a plain number is a scale."""
     b = constant_of(call.args[1])
     if b is not None and b != 0:
-        return low.graph.emit("scale", low.expression(call.args[0]), attr=1 / b)
+        return low.expression(call.args[0]) if b == 1 else low.graph.emit("scale", low.expression(call.args[0]), attr=1 / b)
     return low.graph.emit("div", *low.matched(*low.arguments(call)))
 
 

@@ -61,8 +61,10 @@ class Joiner:
         saved = value.shape[0] * (len(products) - (bias is None))
         if sum(v.shape[0] for v in operands[1:]) > saved:
             return None
-        rest = tuple(v.id for v in terms if v not in products and v is not bias)
-        return Join(tuple(products), bias, rest)
+        rest = [v.id for v in terms if v not in products]
+        if bias:
+            rest.remove(bias.id)  # once: a bias that is added twice is one term and the bias of the product
+        return Join(tuple(products), bias, tuple(rest))
 
     def _of_parameter(self, value: Value, op: str) -> bool:
         """Is it a vector that this operation makes of a parameter?"""

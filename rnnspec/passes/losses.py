@@ -21,12 +21,19 @@ def cross_entropy(low: Operands, call: typed.Call) -> int:
     weight = at_class(low, "class_weight", counted, target) if set(counted) != {1.0} else None
     found = found if weight is None else graph.emit("mul", found, weight)
     if smoothing:
-        every = graph.emit("matmul", numbers(low, "all_class_weights", given), logs, name="all_log_p")
+        every = total_of(low, logs, given)
         kept = tuple(float(k != ignore) for k in range(len(given)))
         every = every if ignore is None else graph.emit("mul", every, at_class(low, "kept", kept, target))
         found = graph.emit("scale", found, attr=1 - smoothing)
         found = graph.emit("add", found, graph.emit("scale", every, attr=-smoothing / len(given)))
     return found if weight is None else weighted_mean(low, found, weight)
+
+
+def total_of(low: Operands, logs: int, weights: tuple[float, ...]) -> int:
+    """The sum over all classes, each with its weight."""
+    if set(weights) == {1.0}:
+        return low.graph.emit("total", logs, attr=1, name="all_log_p")
+    return low.graph.emit("matmul", numbers(low, "all_class_weights", weights), logs, name="all_log_p")
 
 
 def numbers(low: Operands, name: str, row: tuple[float, ...]) -> int:

@@ -18,7 +18,7 @@ from rnnspec.ir.graph import Graph
 from rnnspec.ir.ops import COMPUTED
 from rnnspec.ir.order import components, depth_first
 from rnnspec.ir.program import Origin, Program, Roots, Shape
-from rnnspec.passes.functions import FUNCTIONS
+from rnnspec.passes.functions import FUNCTIONS, constant_of
 from rnnspec.passes.operands import Operands
 
 
@@ -150,7 +150,8 @@ class Lowering(Operands):
         if isinstance(expr, typed.Read):
             shape = stored(expr.shape)
             return self._shift(expr.name, expr.lag, shape) if expr.lag else self.values[expr.name]
-        return FUNCTIONS[expr.function](self, expr)
+        number = constant_of(expr)
+        return FUNCTIONS[expr.function](self, expr) if number is None else self.graph.constant(number)
 
     # ---- time
     def _shift(self, name: str, lag: int, shape: Shape) -> int:

@@ -43,7 +43,7 @@ class FastPrinter:
         functions = [self._allocate(), self._function_forward(forward), self._function_backward(backward), self._carry()]
         helpers = [text for name, text in HELPERS.items() if any(f"{name}(" in f for f in functions)]
         text = "\n\n\n".join([*helpers, *functions])
-        used = tuple(sorted(FUNCTIONS.intersection(re.findall(r"(?<![\w.])(\w+)[.(]", text))))
+        used = tuple(sorted(FUNCTIONS.intersection(re.findall(r"(?<![\w.])(\w+)[.(]", re.sub(r"#.*", "", text)))))
         o = self.operands
         return Body(
             functions=used,

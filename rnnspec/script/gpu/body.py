@@ -129,13 +129,13 @@ class GpuPrinter:
 
     def _comment(self, ids: list[int] | tuple[int, ...], prefix: str) -> Lines:
         """The equations that a launch computes."""
-        origins = dict.fromkeys(o for i in ids if (o := self.values[i].origin) is not None)
+        origins = dict.fromkeys(tag(o) for i in ids if (o := self.values[i].origin) is not None)
         fresh = [o for o in origins if o != self.shown]
         if not fresh:
             return []
         self.shown = list(origins)[-1]
         at_once = "" if self.inside or all(self.values[i].time != "step" for i in ids) else "   for all t at once"
-        return [f"# {prefix}{tag(o)}{at_once}" for o in fresh]
+        return [f"# {prefix}{o}{at_once}" for o in fresh]
 
     # ---- products
     def _product(self, value: Value) -> str:
@@ -290,7 +290,7 @@ class GpuPrinter:
             "",
             "",
             "def allocate(T, B, dtype):",
-            '    """Arrays with time hold one slice a step, and further ones where a value of another step is read."""',
+            '    """Arrays with time hold a slice a step; with one more in front, where v[t-1] is read, v[t] is at t + 1."""',
             "    w = Workspace()",
             "    w.T, w.B, w.kernels = T, B, kernels(KERNELS, dtype)",
             "    w.loss = cp.zeros(1, dtype)",

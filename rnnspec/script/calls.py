@@ -147,7 +147,7 @@ def weighted_sum(o: Operands, value: Value, out: str, groups: int, row: str, nam
         return [f"{'dot' if o.loop else 'matmul'}({ones}, {o.operand(arg.id)}, out={out})"]
     sums = f"{o.whole(value.id)}[..., None, :]"
     if o.loop:
-        short = o.short[o.placement.resolve(value.id)]
+        short = o.name(value.id)
         sums = o.loop.local(sums, f"{short}_groups", o.is_fixed(value.id), o.reserved)
     return [f"matmul({ones}, {o.operand(arg.id, groups)}, out={sums})"]
 

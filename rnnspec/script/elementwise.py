@@ -66,7 +66,7 @@ def part(o: Operands, value: Value, span: tuple[int, int]) -> str:
     if value.time == "fixed":
         return f"{o.whole(value.id)}[{span[0]}:{span[1]}]"
     region = o.placement.resolve(value.id)
-    return o.place(region.rows(*span), f"{value.name}_{span[0]}_{span[1]}")
+    return o.place(region.rows(*span), value.name)
 
 
 def softplus(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:

@@ -89,14 +89,15 @@ class FastPrinter:
             return self._map(block.ids, prefix)
         before, behind = self.placement.spans[number]
         head = self._starts(block.ids) + [self._copy(c) for c in self.placement.copies if c.tick == before]
-        self.operands.loop = loop = Loop(len(self.loops) + 1, block.direction)
+        loop = Loop(len(self.loops) + 1, block.direction)
+        self.operands.begin(loop, block.ids)
         self.loops.append(loop)
         lines = self._map(block.ids, prefix)
         lines += [self._copy(c) for c in self.placement.copies if c.tick == behind]
         zero = [
             f"{self.operands.operand(self.placement.carried[i])}[...] = 0" for i in block.ids if i in self.placement.carried
         ]
-        self.operands.loop = None
+        self.operands.end()
         views = [f"{name} = {text}" for text, name in loop.fixed.items()]
         way = "t = 1 .. T" if block.direction > 0 else "t = T .. 1"
         names = list(loop.steps.values())

@@ -7,10 +7,11 @@ blocks need no special case.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rnnspec.frontend.typed import Spec
-from rnnspec.ir.ops import COMPUTED, DATA, VIEWS
+from rnnspec.ir.ops import DATA, VIEWS
 from rnnspec.ir.program import Program, Value
 from rnnspec.ir.storage import Buffer, Placement, Region
 from rnnspec.script.layout import Layout, data_attributes
@@ -61,7 +62,6 @@ class Operands:
         self.attribute = self._buffer_names()
         names = [e.name for e in model.equations]
         self.spoken = {*names, *(f"d{n}" for n in names)}
-        self.short = self._region_names()
         self.loop: Loop | None = None
 
     def size(self, number: int) -> str:
@@ -83,13 +83,20 @@ class Operands:
                 taken.add(names[item])
         return names
 
-    def _region_names(self) -> dict[Region, str]:
-        """One name for one place: of the equation that lives there or its adjoint, else of the last value to live there."""
-        stored = [v for v in self.values.values() if self._base(v).op in COMPUTED | DATA]
-        found: dict[Region, Value] = {}
-        for value in sorted(stored, key=lambda v: (v.name in self.spoken, self.placement.ticks.get(v.id, 0))):
-            found[self.placement.resolve(value.id)] = value
-        return {region: value.name for region, value in found.items()}
+    def begin(self, loop: Loop, ids: Iterable[int]) -> None:
+        """Print the operands of a loop over these values, until `end`."""
+        inside = set(ids)
+        self.loop = loop
+        self.here = self._region_names(v for v in self.values.values() if self._base(v).id in inside)
+
+    def end(self) -> None:
+        """Print the operands of maps again."""
+        self.loop = None
+
+    def _region_names(self, written: Iterable[Value]) -> dict[Region, str]:
+        """One name for one place in a loop: of the equation that is written there or its adjoint, else of the last value."""
+        ordered = sorted(written, key=lambda v: (v.name in self.spoken, self.placement.ticks.get(v.id, 0)))
+        return {self.placement.resolve(value.id): value.name for value in ordered}
 
     def _base(self, value: Value) -> Value:
         while value.op in ("rows", "shift"):
@@ -184,7 +191,7 @@ class Operands:
         if self.loop is None:
             return text
         fixed = self.placement.buffers[region.buffer].storage != "history"
-        return self.loop.local(text, self.short.get(region, wish), fixed, self.reserved)
+        return self.loop.local(text, self.here.get(region, wish), fixed, self.reserved)
 
     def is_fixed(self, item: int) -> bool:
         """Is it the same array at every step?"""
@@ -201,4 +208,8 @@ class Operands:
             value = self.values[value.args[0]]
         if self._base(value).op in ("param", "stacked"):
             return self.layout.attribute.get(value.id, value.name)
-        return self.short[self.placement.resolve(value.id)]
+        return self.name(value.id)
+
+    def name(self, item: int) -> str:
+        """What a stored value is called in a loop: like whatever is written to its place there."""
+        return self.here.get(self.placement.resolve(item), self.values[item].name)

@@ -12,7 +12,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmarks.measure import Case
@@ -33,7 +33,10 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a few rounds of the two smallest sizes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every number to a file")
     chosen = parser.parse_args()
-    about = machine()
+    try:
+        about = machine()
+    except PackageNotFoundError as missing:
+        raise SystemExit(f'{missing.name} is not installed: python -m pip install -e ".[bench]"') from None
     print("\n".join(f"{name}: {value}" for name, value in about.items()))
     cases = [case for threads in THREADS for case in table(threads, chosen.quick)]
     script, step = spec_to_script(2 if chosen.quick else 5), command_to_step(1 if chosen.quick else 5)

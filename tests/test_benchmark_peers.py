@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
+from importlib.metadata import PackageNotFoundError
 from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import in_torch
+from benchmarks import cpu, in_torch
 from benchmarks.gpu import in_torch as on_gpu
 from benchmarks.gpu.timing import SETS, Candidate
 from benchmarks.measure import distance
@@ -156,3 +157,18 @@ def test_a_graph_for_each_set_and_each_kind_of_work(cuda: list[Recorded]) -> Non
     graphs.forward(1), graphs.training(2), graphs.training(2)
     assert [graph.replays for graph in cuda] == [0, 1, 0, 0, 0, 2]
     assert done[4:] == recorded  # a replay calls no Python
+
+
+# ------------------------------------------------------------------ without them
+
+
+def test_a_peer_that_is_missing_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name == "jax":
+            raise PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(cpu, "version", version)
+    monkeypatch.setattr("sys.argv", ["cpu", "--quick"])
+    with pytest.raises(SystemExit, match=r'^jax is not installed: python -m pip install -e "\.\[bench\]"$'):
+        cpu.main()

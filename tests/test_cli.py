@@ -357,6 +357,7 @@ def test_a_run_is_never_written_over(run: Run) -> None:
     result = run("run", "tiny.rnn", "--out", "mine")
     assert result.code == 1
     assert "`mine` is not empty, and a run never writes over another one" in result.err
+    assert result.out == "", "it is refused before the gradient is checked"
     assert Path("mine/metrics.jsonl").read_bytes() == before
 
 

@@ -106,6 +106,15 @@ def test_commands_exist(page: str) -> None:
             check_script(line, words[2:])
 
 
+def test_what_the_commands_of_the_readme_write_is_no_part_of_the_project() -> None:
+    """Neither git nor ruff, which keeps to what git ignores, sees the files of somebody who follows the page in a clone."""
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+    words = [word for line in command_lines("README.md") for word in re.findall(r"(?:new|-o|--out) ([a-z_.]+)", line)]
+    assert {"example.rnn", "train.py", "train_gpu.py", "results"} <= set(words)
+    for word in words:
+        assert f"/{word}" in ignored or f"/{word}/" in ignored, word
+
+
 def check_rnnspec(line: str, words: list[str]) -> None:
     """The subcommand and its options exist; words in capitals stand for something."""
     if words[0] in ("COMMAND", "--version", "--help"):

@@ -298,27 +298,57 @@ def test_a_package_in_a_folder_of_the_user_can_be_imported(tmp_path: Path, monke
 
 def test_plain_lines_without_validation() -> None:
     stream = io.StringIO()
-    plain = Plain(stream, Board(clock=iter(range(10000)).__next__))
+    plain = Plain(stream)
     plain.show(Event("start", {"steps": 200, "valid": 0}))
     for step in range(1, 201):
         plain.show(Event("step", {"step": step, "train/loss": 1.0}))
     assert 10 <= len(stream.getvalue().splitlines()) <= 11
 
 
-def test_the_speed_is_part_of_a_line() -> None:
-    board = Board(clock=iter([0.0, 2.0, 2.0, 2.0]).__next__)
+def test_a_step_that_is_validated_at_once_has_one_line() -> None:
+    stream = io.StringIO()
+    plain = Plain(stream)
+    plain.show(Event("start", {"steps": 15, "valid": 4}))
+    for step in (1, 2):
+        plain.show(Event("step", {"step": step, "train/loss": 1.0}))
+        plain.show(Event("valid", {"step": step, "valid/loss": 2.0}))
+    assert stream.getvalue() == "".join(f"step {n} of 15  loss 1.000  validation loss 2.000\n" for n in (1, 2))
+
+
+def test_the_first_step_is_shown_long_before_the_first_validation() -> None:
+    stream = io.StringIO()
+    plain = Plain(stream)
+    plain.show(Event("start", {"steps": 100, "valid": 4}))
+    plain.show(Event("step", {"step": 1, "train/loss": 1.0}))
+    plain.show(Event("step", {"step": 2, "train/loss": 0.5}))
+    assert stream.getvalue() == "step 1 of 100  loss 1.000\n"
+    plain.close()
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_a_loss_of_an_earlier_step_says_so() -> None:
+    board = Board()
+    for event in (Event("start", {"steps": 15}), Event("step", {"step": 5, "train/loss": 3.177})):
+        board.take(event)
+    assert line(board) == "step 5 of 15  loss 3.177"
+    board.take(Event("valid", {"step": 8, "valid/loss": 2.0}))
+    assert line(board) == "step 8 of 15  loss 3.177 at step 5  validation loss 2.000"
+
+
+def test_the_speed_is_that_of_the_script() -> None:
+    board = Board()
     board.take(Event("start", {"steps": 10}))
-    board.take(Event("step", {"step": 5, "train/loss": 0.25}))
+    board.take(Event("step", {"step": 5, "train/loss": 0.25, "time/step_ms": 400.0}))
     assert line(board) == "step 5 of 10  loss 0.2500  2.5 steps/s"
 
 
 @pytest.mark.parametrize("what", ["clipped", "skipped"])
 def test_clipped_steps_are_shown(what: str, tmp_path: Path) -> None:
     event = {"step": 5, "train/loss": 0.25, "grad/norm": 2.0, "grad/clipped_norm": 1.0, f"grad/{what}": 0.4}
-    board = Board(clock=iter([0.0, 2.0, 2.0, 2.0]).__next__)
+    board = Board()
     board.take(Event("start", {"steps": 10}))
     board.take(Event("step", event))
-    assert line(board) == f"step 5 of 10  loss 0.2500  {what} 40%  2.5 steps/s"
+    assert line(board) == f"step 5 of 10  loss 0.2500  {what} 40%"
     said = summary(run(f"print('{json.dumps({'event': 'step', **event})}')", tmp_path))
     assert f"gradient         {what} 40% of the steps" in said
 

@@ -525,6 +525,7 @@ def test_commands(tmp_path: Path) -> None:
     assert run(tmp_path, "train", "--events", "--steps", "6").returncode == 0
     lines = run(tmp_path, "train", "--steps", "6", "--out", "other").stdout.splitlines()
     assert lines[0].startswith("start") and lines[-1].startswith("end")
+    assert lines[1].startswith("step     1   epoch 1   train/loss ")
     assert "test/loss" in json.loads(run(tmp_path, "evaluate", "--events").stdout)
     assert run(tmp_path, "predict", "--split", "valid").returncode == 0
     assert np.load(tmp_path / "run/predictions.npz")["y"].shape[1:] == (10, 11)

@@ -32,20 +32,28 @@ def launch(
     gpu: Device | None = None,
 ) -> int:
     """Run what was compiled from `spec` and `overrides`, on a GPU if one is given; returns the exit code."""
-    click.echo(opening(compiled.spec, gpu))
-    certificate = compiled.verify(quick=True) if check_gradient else None
-    click.echo(summary.field("gradient", report.verdict(certificate)))
-    if certificate is not None and not certificate.passed:
-        click.echo(report.comparison(certificate), err=True)
-        click.echo("\nerror: nothing was trained, because the gradient is not proven", err=True)
-        return NOT_PROVEN
     try:
+        if out is not None:
+            folder.refuse_taken(out)
+        certificate = proven(compiled, gpu, check_gradient)
+        if certificate is not None and not certificate.passed:
+            click.echo(report.comparison(certificate), err=True)
+            click.echo("\nerror: nothing was trained, because the gradient is not proven", err=True)
+            return NOT_PROVEN
         path = folder.create(compiled.spec.name, out)
         with folder.locked(path):
             return trained(job(compiled, spec, overrides, seed, certificate, gpu), path)
     except folder.FolderError as problem:
         click.echo(f"error: {problem}", err=True)
         return FAILED
+
+
+def proven(compiled: Compiled, gpu: Device | None, check_gradient: bool) -> Certificate | None:
+    """Say what was found, and check its gradient if that is wanted."""
+    click.echo(opening(compiled.spec, gpu))
+    certificate = compiled.verify(quick=True) if check_gradient else None
+    click.echo(summary.field("gradient", report.verdict(certificate)))
+    return certificate
 
 
 def opening(spec: Spec, gpu: Device | None) -> str:

@@ -34,7 +34,10 @@ class FolderError(Exception):
 def create(name: str, out: Path | None = None, root: Path = Path("runs")) -> Path:
     """A new, empty folder: `out` if it is given, else the first free `runs/<name>-<n>`."""
     if out is not None:
-        return _claim(out)
+        refuse_taken(out)
+        if not out.is_dir() and not _made(out):
+            raise FolderError(f"`{out}` was made by another process just now; choose another --out")
+        return out
     number, stem = 1, re.sub(r"[^\w.-]+", "-", name).lstrip(".")
     while True:
         path = root / f"{stem}-{number}"
@@ -43,16 +46,12 @@ def create(name: str, out: Path | None = None, root: Path = Path("runs")) -> Pat
         number += 1
 
 
-def _claim(path: Path) -> Path:
-    """Make the folder the user asked for; an empty one that exists already will do."""
-    if path.exists() and not path.is_dir():
-        raise FolderError(f"`{path}` is a file; --out needs the name of a folder")
+def refuse_taken(path: Path) -> None:
+    """Refuse a file, and a folder with anything in it; nothing is made yet."""
     if path.is_dir():
         _refuse_occupied(path)
-        return path
-    if not _made(path):
-        raise FolderError(f"`{path}` was made by another process just now; choose another --out")
-    return path
+    elif path.exists():
+        raise FolderError(f"`{path}` is a file; --out needs the name of a folder")
 
 
 def _refuse_occupied(path: Path) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
@@ -27,35 +26,35 @@ class Progress(Protocol):
 class Board:
     """The latest of everything that is worth showing, gathered from the events."""
 
-    clock: Callable[[], float] = time.monotonic
     steps: int | None = None
     step: int = 0
     epochs: int | None = None
     epoch: int = 0
     train: dict[str, float] = field(default_factory=dict)
+    train_step: int = 0  # the step that `train` is of: not every step is reported
+    step_ms: float | None = None
     gradient: dict[str, float] = field(default_factory=dict)
     valid: dict[str, float] = field(default_factory=dict)
     validates: bool = False
-    began: float = 0.0
 
     def take(self, event: Event) -> None:
         """Update from one event."""
         if event.kind == "start":
-            self.began = self.clock()
             self.steps, self.epochs = event.whole("steps"), event.whole("epochs")
             self.validates = bool(event.whole("valid"))
         self.step = event.whole("step") or self.step
         self.epoch = event.whole("epoch") or self.epoch
-        self.train = event.measures("train") or self.train
+        if event.kind == "step":
+            self.train, self.train_step = event.measures("train"), self.step
+            self.step_ms = event.number("time/step_ms")
         self.gradient = event.measures("grad") or self.gradient
         if event.kind == "valid":
             self.valid = event.measures("valid")
 
     @property
     def rate(self) -> float:
-        """Steps per second since the start."""
-        passed = self.clock() - self.began
-        return self.step / passed if passed > 0 else 0.0
+        """Steps per second by the clock of the script: who reads it may see many lines at once; 0 if it is not known."""
+        return 1000 / self.step_ms if self.step_ms else 0.0
 
 
 @dataclass
@@ -65,15 +64,26 @@ class Plain:
     stream: TextIO
     board: Board = field(default_factory=Board)
     shown: int = 0
+    held: str = ""  # the line of a step, until it is known that no validation of the same step follows
 
     def show(self, event: Event) -> None:
         """Write a line where the event is worth one."""
+        if event.kind != "valid":
+            self._write()
         self.board.take(event)
         if event.kind == "valid" or (event.kind == "step" and self._due()):
-            print(line(self.board), file=self.stream, flush=True)
+            self.held = line(self.board)
+        if event.kind == "valid" or not self.board.validates:
+            self._write()
 
     def close(self) -> None:
-        """Nothing to tidy up."""
+        """Write what is held."""
+        self._write()
+
+    def _write(self) -> None:
+        if self.held:
+            print(self.held, file=self.stream, flush=True)
+        self.held = ""
 
     def _due(self) -> bool:
         """Whether a step should be shown: the first one, then each tenth of a run that does not validate."""
@@ -92,11 +102,13 @@ def line(board: Board) -> str:
     if board.epochs:
         parts.append(f"epoch {board.epoch} of {board.epochs}")
     if board.train:
-        parts.append(f"loss {measures(board.train)}")
+        parts.append(f"loss {measures(board.train)}" + f" at step {board.train_step:,}" * (board.train_step != board.step))
     parts += limited(board.gradient)
     if board.valid:
         parts.append(f"validation loss {measures(board.valid)}")
-    return "  ".join([*parts, f"{board.rate:,.0f} steps/s" if board.rate >= 10 else f"{board.rate:.1f} steps/s"])
+    if board.rate:
+        parts.append(f"{board.rate:,.0f} steps/s" if board.rate >= 10 else f"{board.rate:.1f} steps/s")
+    return "  ".join(parts)
 
 
 def limited(gradient: Mapping[str, float]) -> list[str]:

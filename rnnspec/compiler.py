@@ -64,7 +64,7 @@ LEVELS: dict[Name, tuple[int, int]] = {"cpu": (0, 1), "gpu": (1, 2)}
 def passes(level: int, batch: int, device: Name = "cpu") -> list[tuple[str, Pass]]:
     """The passes of an optimisation level, in order; `batch` is the batch size that costs are weighed for."""
     if device == "gpu":
-        return [
+        return [  # where nothing is said, for the reasons that are given below for the CPU
             ("simplify", simplify),
             ("stack", stack),
             ("lookups", lookups),
@@ -82,8 +82,8 @@ def passes(level: int, batch: int, device: Name = "cpu") -> list[tuple[str, Pass
         ]
     if level == 0:
         return [
-            ("simplify", simplify),
-            ("differentiate", differentiate),
+            ("simplify", simplify),  # a reader should not see `1 * x`
+            ("differentiate", differentiate),  # before anything is made fast: the rules are those of a textbook
             ("simplify gradient", simplify),
             ("starts", starts),  # what begins in several ways is stored for each
             ("materialise", materialise),  # what is repeated over steps or rows, where it is needed as a whole

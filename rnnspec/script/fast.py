@@ -12,7 +12,7 @@ from rnnspec.ir.storage import Buffer, Copy, Placement, Region
 from rnnspec.script.body import Body
 from rnnspec.script.calls import CALLS, FUNCTIONS, HELPERS, TEMPORARIES
 from rnnspec.script.code import tag
-from rnnspec.script.layout import filled, layout
+from rnnspec.script.layout import filled, layout, unread
 from rnnspec.script.neighbours import Run, runs, spanned
 from rnnspec.script.operands import Loop, Operands
 from rnnspec.script.sizes import matrix, shape_text, sizes_of
@@ -77,12 +77,8 @@ class FastPrinter:
         return forward, [*self._zeros(), *backward]
 
     def _zeros(self) -> list[str]:
-        """Trained parameters that the loss does not depend on."""
-        reached = {m for p, _ in self.program.roots.gradients for m in (p, *self.values[p].args)}
-        names = {self.values[i].name for i in reached}
         attribute = dict(self.layout.parameters)
-        unread = [i.name for i in self.spec.model.parameters if i.trainable and i.name not in names]
-        return [f"g.{attribute[name]}[...] = 0" for name in unread]
+        return [f"g.{attribute[name]}[...] = 0" for name in unread(self.program, self.spec.model)]
 
     def _block(self, number: int, block: Block, prefix: str) -> list[str]:
         if block.kind == "map":

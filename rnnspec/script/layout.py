@@ -55,6 +55,13 @@ def layout(program: Program, model: Model) -> Layout:
     return Layout(attribute, tuple(names.items()), tuple(places), tuple(rows), trainable, start)
 
 
+def unread(program: Program, model: Model) -> list[str]:
+    """The trained parameters that the loss does not depend on: their gradient is zero."""
+    reached = {member for param, _ in program.roots.gradients for member in (param, *program.values[param].args)}
+    names = {program.values[i].name for i in reached}
+    return [info.name for info in model.parameters if info.trainable and info.name not in names]
+
+
 FILLED = DATA - {"numbers", "valid"}
 """Data that a batch brings; the rest the body makes by itself."""
 

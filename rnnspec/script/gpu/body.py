@@ -19,7 +19,7 @@ from rnnspec.script.gpu.plan import plan
 from rnnspec.script.gpu.storage import Array, Storage, states, storage
 from rnnspec.script.gpu.tasks import Kernel, Loop, Product, Schedule, Task, schedule
 from rnnspec.script.gpu.together import CODE, SCRIPT, together
-from rnnspec.script.layout import layout
+from rnnspec.script.layout import layout, unread
 from rnnspec.script.names import identifier
 from rnnspec.script.sizes import matrix, shape_text, size_text, sizes_of
 from rnnspec.script.windows import back
@@ -235,10 +235,8 @@ class GpuPrinter:
         for parameter, gradient in self.program.roots.gradients:
             own, text = f"g.{self.layout.attribute[parameter]}", self._gradient(gradient)
             lines += [f"{own}[...] = {text}"] if text != own else []
-        reached = {m for p, _ in self.program.roots.gradients for m in (p, *self.values[p].args)}
-        names, attribute = {self.values[i].name for i in reached}, dict(self.layout.parameters)
-        unread = [i.name for i in self.spec.model.parameters if i.trainable and i.name not in names]
-        return [*lines, *(f"g.{attribute[name]}[...] = 0" for name in unread)]
+        attribute = dict(self.layout.parameters)
+        return [*lines, *(f"g.{attribute[name]}[...] = 0" for name in unread(self.program, self.spec.model))]
 
     def _gradient(self, item: int) -> str:
         value = self.values[item]

@@ -154,7 +154,7 @@ def own_edges(value: Value, values: Mapping[int, Value]) -> Iterator[int]:
         edge += rows * places.size(value) // value.shape[0]
         yield edge
     for arg in value.args:
-        if values[arg].op == "spread" and 1 < values[arg].attr[0] <= reads.FEW and reads.how(value, 0) == "side":
+        if values[arg].op == "spread" and 1 < values[arg].attr[0] <= reads.MOST_GROUPS and reads.how(value, 0) == "side":
             width = places.size(values[arg]) // values[arg].attr[0]
             yield from range(width, places.size(values[arg]), width)
 
@@ -177,7 +177,7 @@ def aligned(value: Value, values: Mapping[int, Value]) -> Iterator[tuple[Block, 
 def runs(values: Mapping[int, Value], arg: int, low: int, high: int) -> list[tuple[int, int]]:
     """Ranges of an operand that read side by side: the groups of repeated numbers, or all of it."""
     value = values[arg]
-    if value.op == "spread" and 1 < value.attr[0] <= reads.FEW:
+    if value.op == "spread" and 1 < value.attr[0] <= reads.MOST_GROUPS:
         width = places.size(value) // value.attr[0]
         return [(k, k + width) for k in range(low, high, width)]
     return [(low, high)]

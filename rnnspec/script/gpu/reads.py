@@ -15,7 +15,7 @@ from rnnspec.ir.program import Value
 
 How = Literal["side", "reduced", "rows", "across", "unread"]
 
-FEW = 8  # groups, at most: each has a sum of its own in a kernel
+MOST_GROUPS = 8  # each has a sum of its own in a kernel
 REDUCTIONS = frozenset(["total", "weighted_total", "max", "min"])
 SIDE = ELEMENTWISE | {"copy", "concat", "start"}
 
@@ -27,7 +27,7 @@ def groups(value: Value) -> int:
 
 def is_reduction(value: Value) -> bool:
     """Whether a block adds up, because there are few groups with many elements each."""
-    return value.op in REDUCTIONS and groups(value) <= FEW
+    return value.op in REDUCTIONS and groups(value) <= MOST_GROUPS
 
 
 def is_product(value: Value, values: dict[int, Value]) -> bool:

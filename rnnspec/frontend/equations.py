@@ -21,6 +21,7 @@ from rnnspec.frontend.source import Mapping, Scalar, Sequence
 from rnnspec.frontend.source import Node as YamlNode
 from rnnspec.frontend.syntax import CallNode, EquationNode, Node, NumberNode, RefNode, depth, walk
 from rnnspec.frontend.words import MAX_NAME
+from rnnspec.frontend.yaml_lines import needs_bar
 
 Start = Literal["equations", "value"]
 
@@ -83,10 +84,7 @@ def _wrong_style(node: Scalar, section: str) -> Diagnostic | None:
         label = "`>` joins all lines into one"
         return problem("E0008", "equations need `|`, not `>`", node.span.first, label, help=f"write `{section}: |`")
     if node.style != "|" and "\n" in node.span.text:
-        message = "an equation block over several lines needs `|`"
-        label = "without `|` YAML joins these lines into one"
-        help = f"write `{section}: |` and keep the equations indented below it"
-        return problem("E0008", message, node.span.first, label, help=help)
+        return needs_bar(node.span.first, section)
     return None
 
 

@@ -2,6 +2,7 @@
 
     python -m tests.fuzz_models --n 5000 --seed 1 --level 0 1 --torch-every 10
     python -m tests.fuzz_models --device gpu --n 500
+    python -m tests.fuzz_models --n 1000 --wider
 
 The front end must read the text of each model as the tree that it was printed from.  Then the model is compiled at each
 level, and `loss_and_gradients` runs on one batch, on another, and on the first again: nothing may stay behind.  What it
@@ -37,6 +38,7 @@ from rnnspec.verify.probe import Probe, longest_lag, probe
 from rnnspec.verify.reference import DRAWN, Reference
 from tests.models import random_sketch
 from tests.sketch import Sketch
+from tests.wider_models import wider_sketch
 
 TOLERANCE = 1e-11
 BETWEEN_LEVELS = 1e-12
@@ -65,19 +67,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="what the scripts are for")
     parser.add_argument("--level", type=int, nargs="+", help="optimisation levels; those of the device")
     parser.add_argument("--torch-every", type=int, default=10, help="compare every k-th model with torch as well")
+    parser.add_argument("--wider", action="store_true", help="models of `tests/wider_models.py`")
     chosen = parser.parse_args(arguments)
+    maker = wider_sketch if chosen.wider else random_sketch
     counts: Counter[str] = Counter()
     began = time.monotonic()
     for seed in range(chosen.seed, chosen.seed + chosen.n):
         try:
-            sketch = random_sketch(random.Random(seed))
+            sketch = maker(random.Random(seed))
             check_sketch(sketch, seed, chosen.level, seed % chosen.torch_every == 0, chosen.device)
             counts["right"] += 1
         except IllConditioned:
             counts["right, but ill-conditioned"] += 1
         except Exception as error:  # noqa: BLE001  whatever goes wrong is a find
             counts["wrong"] += 1
-            report(seed, error)
+            report(seed, error, maker(random.Random(seed)).text())
     listed = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
     print(f"{chosen.n} models from seed {chosen.seed} in {time.monotonic() - began:.0f} s: {listed}")
     return 1 if counts["wrong"] or sum(counts.values()) != chosen.n else 0
@@ -235,12 +239,12 @@ def is_normalised(model: Model) -> bool:
     return any(isinstance(node, Call) and node.function == "batch_norm" for node in nodes)
 
 
-def report(seed: int, error: Exception) -> None:
+def report(seed: int, error: Exception, spec: str) -> None:
     """Print a find: the seed, what is wrong, and the spec."""
     print(f"---- seed {seed}: {type(error).__name__}: {error}")
     if not isinstance(error, GradientMismatch):
         print("".join(traceback.format_tb(error.__traceback__)[-3:]))
-    print(random_sketch(random.Random(seed)).text(), flush=True)
+    print(spec, flush=True)
 
 
 if __name__ == "__main__":

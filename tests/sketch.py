@@ -35,13 +35,14 @@ SEQUENCES, STEPS = 6, 5
 
 @dataclass(frozen=True)
 class CellCall:
-    """`name[t] = cell(vector, units=..., reverse=...)`."""
+    """`name[t] = cell(vector, units=..., reverse=...)`, and `more` that the cell asks for."""
 
     name: str
     cell: str
     vector: Expr
     units: int
     reverse: bool
+    more: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Sketch:
     starts: tuple[Start, ...]
     loss: Expr
     masked: bool
+    ties: tuple[tuple[str, str], ...] = ()  # parameters, and what each is tied to
 
     def text(self) -> str:
         """The `.rnn` file."""
@@ -68,15 +70,15 @@ class Sketch:
             *self._states(),
             "model: |\n" + "\n".join(f"  {line}" for line in self._equations()),
             f"loss: {text(self.loss)}",
-            "params:\n" + "\n".join(f"  {info.name}: {_attributes(info)}" for info in self.parameters),
+            "params:\n" + "\n".join(f"  {info.name}: {self._attributes(info)}" for info in self.parameters),
             "train:\n  optimizer: sgd(lr=0.1)\n  batch: 3\n  steps: 1\n  dtype: float64",
         ]
         return "\n".join(parts) + "\n"
 
     def model(self) -> Model | None:
-        """The typed model that the front end should make of the text; None with cells, which it expands."""
+        """The typed model that the front end should make of the text; None with cells and ties, which it expands."""
         equations = tuple(line for line in self.lines if isinstance(line, Equation))
-        if len(equations) < len(self.lines):
+        if len(equations) < len(self.lines) or self.ties:
             return None
         made = Model(self.inputs, (self.target,), self.parameters, equations, self.starts, self.loss, masked=self.masked)
         return with_bounds(made)
@@ -97,6 +99,10 @@ class Sketch:
             return f"vector({_array(item)}, size={item.shape[0]})"
         call = "one_hot" if item.encoding == "ids" else "vectors"
         return f"{call}({_array(item)}, size={item.shape[0]}{', length=length' if self.masked else ''})"
+
+    def _attributes(self, info: ParameterInfo) -> str:
+        tied = dict(self.ties).get(info.name)
+        return f"{{tie: {tied}}}" if tied else _attributes(info)
 
     def _states(self) -> list[str]:
         """The shapes of variables that change with time: nothing else tells a number from a vector."""
@@ -142,8 +148,8 @@ def _call(expr: Call) -> str:
 
 def _line(line: Equation | CellCall) -> str:
     if isinstance(line, CellCall):
-        reverse = ", reverse=true" if line.reverse else ""
-        return f"{line.name}[t] = {line.cell}({text(line.vector)}, units={line.units}{reverse})"
+        rest = f"{', ' * bool(line.more)}{line.more}{', reverse=true' * line.reverse}"
+        return f"{line.name}[t] = {line.cell}({text(line.vector)}, units={line.units}{rest})"
     return f"{line.name}{'[t]' if line.when == 'step' else ''} = {text(line.expr)}"
 
 

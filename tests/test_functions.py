@@ -72,6 +72,13 @@ CASES: dict[str, Meaning] = {
     "maximum(a[t], 0)": lambda a, h, p: torch.where(a >= 0, a, 0),
     "minimum(a[t], 0)": lambda a, h, p: torch.where(a <= 0, a, 0),
     "relu(a[t]) + exp(minimum(a[t], 0)) - 1": lambda a, h, p: functional.elu(a),
+    "where(relu(a[t]) == 0, 0.5 * a[t], 2 * a[t])": lambda a, h, p: torch.where(a > 0, 2 * a, a / 2),
+    "where(relu(a[t]) != 0 and not a[t] > 1 or a[t] <= -1, a[t], tanh(h[t-1]))": lambda a, h, p: torch.where(
+        (a > 0) & (a <= 1) | (a <= -1), a, torch.tanh(h)
+    ),
+    "where(0 <= a[t] and a[t] < 1 or not (a[t] >= -1), a[t], h[t-1] / 2)": lambda a, h, p: torch.where(
+        torch.logical_or((a >= 0) & (a < 1), a < -1), a, h / 2
+    ),
     "softmax(a[t])": lambda a, h, p: torch.softmax(a, 1),
     "log_softmax(a[t])": lambda a, h, p: torch.log_softmax(a, 1),
     "cumsum(a[t])": lambda a, h, p: torch.cumsum(a, 1),

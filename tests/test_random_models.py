@@ -6,6 +6,8 @@ import random
 
 import pytest
 
+from rnnspec.frontend.cell_definitions import LIBRARY
+from rnnspec.frontend.functions import FUNCTIONS, OPERATORS
 from rnnspec.frontend.typed import (
     Equation,
     Expr,
@@ -24,6 +26,7 @@ from tests.fuzz_models import check_sketch
 from tests.models import random_sketch
 from tests.nodes import add, at, call, mul, tanh
 from tests.sketch import Sketch
+from tests.wider_models import wider_sketch, words_of
 
 X, H, Y = 3, 4, 2
 INPUTS = {
@@ -172,3 +175,23 @@ def test_what_failed_once(name: str) -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_random_models(seed: int) -> None:
     check_sketch(random_sketch(random.Random(seed)), seed)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_wider_models(seed: int) -> None:
+    check_sketch(wider_sketch(random.Random(seed)), seed, with_torch=True)
+
+
+NEVER = {"bn_lstm", "bn_light_gru", "equal", "not_equal"}
+"""What random models cannot have: two cells whose round-off grows by 316 at a step whose input is the same for all sequences
+(`tests/test_cells.py`), and equality, which random numbers never have (the counters of `clockwork`, `tests/test_functions.py`).
+"""
+
+
+def test_random_models_have_the_whole_vocabulary() -> None:
+    """Every function, every operator, every loss, every cell, and ties."""
+    words = {*OPERATORS.values(), "neg", "not", "transpose", *LIBRARY, "tie"} - NEVER
+    words |= {name for name, row in FUNCTIONS.items() if {"model", "loss"} & set(row.where)}
+    makers = [(random_sketch, 1500), (wider_sketch, 100)]
+    made = (words_of(maker(random.Random(seed))) for maker, count in makers for seed in range(count))
+    assert not words - set().union(*made)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults import cells, data, functions, losses, norms, passes, rules, scripts, updates
+from tests.faults import cells, data, functions, losses, norms, passes, rules, scripts, sources, updates
 
-MODULES = (cells, rules, functions, passes, scripts, losses, norms, updates, data)
+MODULES = (cells, rules, functions, passes, scripts, losses, norms, updates, data, sources)
 FAULTS = {fault.name: fault for module in MODULES for fault in module.FAULTS}

@@ -278,7 +278,33 @@ def test_inner_values_can_be_read_and_handed_on() -> None:
     assert "b[t] = tanh(b.W_h @ a.c[t] + b.U_h @ b[t-1] + b.b_h)" in shown(model)
 
 
+@pytest.mark.parametrize(("read", "meant"), [("a.h[t]", "a[t]"), ("a.h", "a"), ("a.o[t-1]", None), ("a.q[t]", "a.z[t]")])
+def test_the_output_of_a_cell_has_the_name_of_the_call(read: str, meant: str | None) -> None:
+    lines = ["a[t] = lstm(x[t], units=4)", f"h[t] = tanh(W_h @ {read})", "y[t] = W_y @ h[t]"]
+    _, found = check(written(model=equations(*lines)))
+    assert [error.notes[0] for error in found] == ([("help", f"did you mean `{meant}`?")] if meant else [])
+
+
+@pytest.mark.parametrize(
+    ("metrics", "help"),
+    [
+        ("{accuracy: accuracy(y[T], target[T])}", "a value inside `{...}` cannot have brackets of its own"),
+        ("{rmse: rmse(s, y)}", "`metrics` is a list, and a metric has no key"),
+        ("\n  right: accuracy(y[t], target[t])", "`metrics` is a list, and a metric has no key"),
+        ("\n  - right: accuracy(y[t], target[t])", "a call has no key"),
+    ],
+)
+def test_a_metric_with_a_key(metrics: str, help: str) -> None:
+    _, (found,) = check(written(metrics=metrics))
+    assert found.message == help
+
+
 # ------------------------------------------------------------------ parameters
+
+
+def test_a_ring_of_ties_is_reported_as_one() -> None:
+    _, found = check(written(params="{W_y: {tie: W_h.T}, W_h: {tie: W_y.T}}"))
+    assert [(error.code, error.message) for error in found] == [("E0504", "`W_h` and `W_y` are tied to each other")]
 
 
 def test_the_most_specific_key_wins_for_each_attribute() -> None:
@@ -304,6 +330,15 @@ def test_a_tied_parameter_is_the_other_one() -> None:
 
 
 # ------------------------------------------------------------------ data
+
+
+@pytest.mark.parametrize(("faulty", "count"), [("0", 3), ("0.5", 4)])
+def test_brackets_without_mistakes_have_no_class_for_them(faulty: str, count: int) -> None:
+    def found(count: int) -> list[str]:
+        data, targets = f"{{source: 'dyck(pairs=2, faulty={faulty})'}}", f"\n  target: classes(out, count={count})"
+        return [error.message for error in check(written(data=data, targets=targets))[1]]
+
+    assert found(count) == [] and found(count - 1) == [f"the column `out` does not fit into {count - 1} classes"]
 
 
 def test_arrays(tmp_path: Path) -> None:
@@ -440,6 +475,7 @@ def test_marked_lines(name: str) -> None:
     ("sections", "code"),
     [
         ({"loss": "mse(y[t], target[t])"}, "E0607"),
+        ({"loss": "{mse: mse(s, y)}"}, "E0007"),
         ({"loss": "mean(square(y[t] - target[t]))"}, "E0607"),
         ({"loss": "cross_entropy(y[T], target[t])"}, "E0607"),
         ({"loss": "cross_entropy(y[t], target[t-1])"}, "E0607"),

@@ -143,7 +143,7 @@ def test_the_tree_has_mappings_and_lists() -> None:
         ("a: |b\n", "E0001", "something stands behind `|` or `>`"),
         ('a: "\\q"\n', "E0001", "there is no such character behind `\\` in double quotes"),
         ("model:\n  a = 1 # one\n  b = 2\n", "E0008", "an equation block over several lines needs `|`"),
-        ("c:\n  equations:\n\n    # why\n    a = 1 # one\n    b = 2\n", "E0008", "an equation block over several lines needs `|`"),
+        ("c:\n  equations:\n\n    # why\n    a = 1 #\n    b = 2\n", "E0008", "an equation block over several lines needs `|`"),
         ("c:\n  other:\n    a = 1 # one\n    b = 2\n", "E0001", "the indentation does not line up"),
         ("a:\n    b: 1\n  c: 2\n", "E0001", "the indentation does not line up"),
         ("a: {b: 1\n", "E0001", "this `{...}` or `[...]` is not closed or has a stray character"),

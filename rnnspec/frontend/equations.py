@@ -90,6 +90,11 @@ def _wrong_style(node: Scalar, section: str) -> Diagnostic | None:
 
 def _not_a_call(node: YamlNode) -> Diagnostic:
     """A list or a mapping where an expression is expected; a mapping is shown as the call to write."""
+    if isinstance(node, Mapping) and node.items:
+        key, inner = node.items[0]
+        if isinstance(inner, Scalar) and "(" in inner.value:
+            help = f"leave out `{key.value}:` and the braces" if node.flow else f"write `{inner.value}`"
+            return problem("E0007", "a call has no key", key.span, help=help)
     if isinstance(node, Mapping) and len(node.items) == 1:
         key, inner = node.items[0]
         call = f"{key.value}({_arguments(inner)})".removesuffix("()")

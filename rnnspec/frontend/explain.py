@@ -45,6 +45,7 @@ TERMINALS = {
     "COMPARE": "a comparison", "SIGN": "`+` or `-`", "TIMES": "`*`, `/` or `@`", "POWER": "`**`", "TRANSPOSE": "`.T`",
 }  # fmt: skip
 
+LIBRARIES = ("np", "numpy", "torch", "nn", "F", "math", "tf", "keras", "jax", "jnp", "scipy", "cp", "cupy")
 OPERANDS = ("NAME", "NUMBER", "STRING", "MEMBER", "LPAR", "TRUE", "FALSE", "LSQB")
 CLOSING = {"(": ")", "[": "]"}
 
@@ -228,6 +229,15 @@ def _unfinished(stop: _Stop) -> Finding | None:
     return Finding("E0103", "the expression is not complete", max(0, end - 1), end)
 
 
+def _prefixed(stop: _Stop) -> Finding | None:
+    """A function with the name of its library in front, as other languages write it."""
+    found = re.search(r"[A-Za-z]\w*(\.[A-Za-z]\w*)+\Z", stop.before)
+    if stop.kind != "LPAR" or found is None or found[0].partition(".")[0] not in LIBRARIES:
+        return None
+    name = found[0].rpartition(".")[2]
+    return Finding("E0103", "functions have no prefix", *found.span(), help=f"write `{name}(...)`")
+
+
 def _missing_operator(stop: _Stop) -> Finding | None:
     """Two operands side by side."""
     if stop.kind not in OPERANDS or not (stop.previous.isalnum() or stop.previous in ")]_\"'"):
@@ -270,6 +280,7 @@ RULES: tuple[Callable[[_Stop], Finding | None], ...] = (
     _equals_sign,
     _no_equation,
     _unfinished,
+    _prefixed,
     _missing_operator,
     _chained_comparison,
     _misplaced,

@@ -27,6 +27,7 @@ class Expansion:
     states: dict[str, tuple[Size, ...]] = field(default_factory=dict)
     arguments: dict[str, Size] = field(default_factory=dict)  # of cells, by full name
     instances: dict[str, Span] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)  # such as `h1.h` -> `h1`
     broken: set[str] = field(default_factory=set)  # left sides with a problem of their own
 
     def expand(self, equations: Sequence[EquationNode], known: Mapping[str, object]) -> None:
@@ -82,6 +83,7 @@ class Expansion:
             return
         instance = left.name
         full = {e.left.name: f"{instance}.{e.left.name}" for e in cell.equations} | {cell.output: instance}
+        self.outputs[f"{instance}.{cell.output}"] = instance
         aliases = self._inputs(equation, call, cell, names)
         inputs = frozenset(cell.inputs)
         scope = Scope(

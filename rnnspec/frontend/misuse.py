@@ -46,6 +46,8 @@ def misused(symbol: Symbol, node: RefNode, index: Index, scope: Scope, place: Pl
         return scope.problem("E0407", message, node.span, help=help)
     if index.kind == "fixed" or (index.kind == "T" and index.offset):
         help = f"write `{name}[t]`, `{name}[t-1]` or `{name}[T]`"
+        if place in ("sequence", "start"):
+            help = f"write `{name}[T]`; for a step before it, add an equation such as `p[t] = {name}[t-1]` and write `p[T]`"
         return scope.problem("E0406", "a fixed time step cannot be used here", node.span, help=help)
     if index.kind == "T" and scope.reverse:
         message = "`[T]` cannot be used in a cell that runs in reverse"

@@ -22,6 +22,7 @@ from rnnspec.frontend.schema import Fields, read_section
 from rnnspec.frontend.scope import MODEL, Draft, Place
 from rnnspec.frontend.shapes import Shapes, check_known, starting_forms
 from rnnspec.frontend.sizes import Size
+from rnnspec.frontend.source import Mapping as YamlMapping
 from rnnspec.frontend.source import Node as YamlNode
 from rnnspec.frontend.source import Scalar, Sequence
 from rnnspec.frontend.syntax import CallNode, EquationNode, Node
@@ -53,6 +54,10 @@ def read_texts(spec: Fields, problems: list[Diagnostic]) -> Texts:
 
 
 def _read_metrics(node: YamlNode, problems: list[Diagnostic]) -> list[Node]:
+    if isinstance(node, YamlMapping):
+        help = "write one line for each, such as `- accuracy(y[t], target[t])`"
+        problems.append(problem("E0005", "`metrics` is a list, and a metric has no key", node.items[0][0].span, help=help))
+        return []
     items = node.items if isinstance(node, Sequence) else (node,)
     if isinstance(node, Sequence) and node.flow and any(map(_cut, items)):
         message, help = "a comma ended this value inside `[...]`", "write the list with one `- ` item per line"
@@ -92,7 +97,9 @@ class ModelReader:
         symbols = {i.name: Symbol("input" if i.section == "inputs" else "target", i.when, i.span) for i in self.items}
         expansion = Expansion(self.texts.cells, self.sizes, declarations, self.problems)
         expansion.expand(self.texts.equations or [], symbols)
-        self.names = Names(symbols, self.sizes, self.texts.cells, declarations, self.problems, expansion.broken)
+        self.names = Names(
+            symbols, self.sizes, self.texts.cells, declarations, self.problems, expansion.broken, expansion.outputs
+        )
         definitions = self.names.define(expansion.definitions)
         self._read_states(expansion)
         drafts = [draft for draft in map(self.names.draft, definitions) if draft is not None]

@@ -49,6 +49,7 @@ class Names:
     declarations: Declarations
     problems: list[Diagnostic]
     broken: set[str]  # left sides with a problem of their own
+    outputs: Mapping[str, str]  # the name of each output inside its cell -> its name in the model
     parameters: dict[str, Use] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)  # symbols that are read outside their own equation
     unknown: set[str] = field(default_factory=set)  # names already reported
@@ -251,7 +252,7 @@ class Names:
     def _unknown_timed(self, name: str, node: RefNode, scope: Scope) -> None:
         written = node.name
         timed = [n for n, symbol in self.symbols.items() if symbol.when == "step"]
-        near = suggest(written, timed) if scope is MODEL else None
+        near = (self.outputs.get(name) or suggest(written, timed)) if scope is MODEL else None
         if name in self.parameters or ((MATRIX_NAME.match(name) or VECTOR_NAME.match(name)) and near is None):
             message = f"`{written}` is a parameter: it does not change with time"
             note = f"or define it with an equation `{written}[t] = ...`"
@@ -306,7 +307,7 @@ class Names:
                 note="only names like `W_x` (matrix) and `b_h` (vector) get their shape from the equations",
             )  # fmt: skip
         else:
-            near = suggest(written, [*self.symbols, *self.sizes, *self.parameters])
+            near = self.outputs.get(name) or suggest(written, [*self.symbols, *self.sizes, *self.parameters])
             help = f"if it is a parameter, declare it: `params: {{{written}: {{shape: [H]}}}}`"
             help = f"did you mean `{near}`?" if near else help
             found = scope.problem("E0201", f"`{written}` is not defined", node.span, help=help, note=UNDECLARED)
@@ -315,6 +316,7 @@ class Names:
     # ---- afterwards
     def check_ties(self) -> None:
         """A parameter is tied to one that has a use of its own."""
+        self.declarations.check_ties()
         for name, use in self.parameters.items():
             if use.count == use.ties and not self.declarations.exact(name):
                 near = suggest(name, [n for n, other in self.parameters.items() if other.count > other.ties])

@@ -155,18 +155,26 @@ class Declarations:
 
     # ---- the whole
     def check(self) -> None:
-        """Keys that match nothing, keys that contradict each other, and ties that lead nowhere."""
+        """Keys that match nothing, and keys that contradict each other."""
         for item in self.items:
             if not item.scope.library and not any(item.matches(name) for name in self.names):
                 self.problems.append(self._no_match(item))
         for name in self.names:
             for attribute in KEYS["params.*"]:
                 self._check_contradiction(name, attribute)
+
+    def check_ties(self) -> None:
+        """Ties that lead nowhere: what is tied to another has no equation, so its size would never be found."""
+        for name in self.names:
             tie = self.tied(name)
-            if tie is not None and self.tied(tie.name) is not None:
-                message = f"`{name}` is tied to `{tie.name}`, which is tied itself"
-                span = self.about(name, "tie")[0].values["tie"][1]
-                self.problems.append(problem("E0504", message, span, help="tie both to the same parameter"))
+            further = self.tied(tie.name) if tie is not None else None
+            if tie is None or further is None or (further.name == name and name > tie.name):  # of a ring of two, say it once
+                continue
+            message, help = f"`{name}` is tied to `{tie.name}`, which is tied itself", "tie both to the same parameter"
+            if further.name == name:
+                message, help = f"`{name}` and `{tie.name}` are tied to each other", "leave out one of the two ties"
+            span = self.about(name, "tie")[0].values["tie"][1]
+            self.problems.append(problem("E0504", message, span, help=help))
 
     def _no_match(self, item: Declaration) -> Diagnostic:
         near = suggest(item.pattern, self.names)

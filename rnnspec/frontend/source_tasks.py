@@ -41,7 +41,7 @@ def dyck(source: Setting) -> Offer:
     pairs, length = _numbers(source, "pairs", "length")
     if length % 2:
         raise Unusable(f"a word of brackets has an even length, not {length}", "each bracket that is opened must be closed")
-    inner = Column((length,), True, pairs + 2)  # nothing, pairs, broken
+    inner = Column((length,), True, pairs + (2 if source["faulty"] else 1))  # nothing, pairs, broken
     return Offer({"ids": Column((length,), True, 2 * pairs), "out": inner, "label": Column((), True, 2)})
 
 

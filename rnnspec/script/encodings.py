@@ -122,9 +122,13 @@ ROWS: dict[str, Callable[[Spec, Encoding, Item], Code]] = {
 
 
 def load_line(item: Item, here: str, device: Device) -> Code:
-    """Copy one entry of a batch into storage, where it has the name `here`."""
-    target, entry = f"w.{identifier(here)}", f"batch[{literal(item.name)}]"
-    if item.encoding in ("ids", "classes", "labels"):
-        return device.stored(target, device.ids[item.when].format(value=entry))
-    number = "" if item.shape else "[..., None]"
-    return device.stored(target, device.numbers[item.when].format(value=entry + number))
+    """Copy one entry of a batch, checked by `entry`, into storage, where it has the name `here`."""
+    target, numbers = f"w.{identifier(here)}", item.encoding == "real"
+    features = item.shape if numbers else (item.longest,) if isinstance(item, Target) and item.longest else ()
+    axes = ["w.B", *(["w.T"] if item.when == "step" else []), *map(str, features)]
+    shape = f"({', '.join(axes)})" if len(axes) > 1 else "(w.B,)"
+    if numbers:
+        value = f"entry(batch, {literal(item.name)}, {shape}){'' if item.shape else '[..., None]'}"
+        return device.stored(target, device.numbers[item.when].format(value=value))
+    value = f"entry(batch, {literal(item.name)}, {shape}, {item.shape[0]})"
+    return device.stored(target, device.ids[item.when].format(value=value))

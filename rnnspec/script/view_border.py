@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rnnspec.frontend.typed import Input, Spec, Target
@@ -17,14 +18,6 @@ from rnnspec.script.windows import back, carries
 
 
 @dataclass(frozen=True)
-class Load:
-    """How one target of a batch enters storage."""
-
-    key: Code
-    load: Code
-
-
-@dataclass(frozen=True)
 class Border:
     """From arrays of people to storage and back."""
 
@@ -34,7 +27,7 @@ class Border:
     masked: bool
     draws: bool
     inputs: Code
-    targets: tuple[Load, ...]
+    targets: Code
     share: Code
     about_step: Code
     about_state: Code
@@ -64,7 +57,6 @@ NO_STEP = "Nothing is drawn, so `step` is not needed."
 
 def border(spec: Spec, body: Body, device: Device) -> Border:
     """The view of the border."""
-    here = dict(body.inputs)
     drawing = draws.places(spec.model)
     read = [place for place in drawing if draws.attribute(place) in body.reads]
     truncated = spec.train.truncation is not None
@@ -78,8 +70,8 @@ def border(spec: Spec, body: Body, device: Device) -> Border:
         seen=Code('w.seen = batch.get("seen", 0)' if back(spec) else ""),
         masked=spec.model.masked,
         draws=bool(read),
-        inputs=lines(load_line(item, here[item.name], device) for item in spec.model.inputs if item.name in here),
-        targets=tuple(_target(item, here[item.name], device) for item in spec.model.targets if item.name in here),
+        inputs=_loaded(spec.model.inputs, body, device),
+        targets=_loaded(spec.model.targets, body, device),
         share=share(spec, device),
         about_step=prose(" ".join([STEP] * bool(read) + [AVERAGES] * bool(body.averages)) or NO_STEP),
         about_state=prose(ABOUT_STATE if carries(spec) else NO_STATE),
@@ -101,8 +93,10 @@ def border(spec: Spec, body: Body, device: Device) -> Border:
     )
 
 
-def _target(item: Input | Target, here: str, device: Device) -> Load:
-    return Load(literal(item.name), load_line(item, here, device))
+def _loaded(items: Sequence[Input | Target], body: Body, device: Device) -> Code:
+    """The lines that bring those entries of a batch to storage that are read."""
+    here = dict(body.inputs)
+    return lines(load_line(item, here[item.name], device) for item in items if item.name in here)
 
 
 def _valid(used: Code) -> Code:

@@ -16,7 +16,7 @@ from rnnspec.compiler import compile_spec
 from rnnspec.verify.compare import Array, compare
 from rnnspec.verify.probe import Probe, probe
 
-TOLERANCE = 1e-10
+TOLERANCE = 1e-12
 STEPS, SEQUENCES = 6, 4
 Tensor = torch.Tensor
 

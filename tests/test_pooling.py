@@ -14,7 +14,7 @@ from rnnspec.compiler import compile_spec
 from rnnspec.verify.compare import compare
 from rnnspec.verify.probe import probe
 
-TOLERANCE = 1e-11
+TOLERANCE = 1e-12
 Tensor = torch.Tensor
 
 SPEC = """

@@ -104,7 +104,7 @@ def limits_agree(made: Compiled) -> None:
     loss, got = made.load().loss_and_gradients(at.params, at.batch)
     want, limited = by_hand(at.params, at.batch)
     assert all(0.1 < share < 0.9 for share in limited.values()), "the bounds must be felt"
-    compare(got, want)
+    compare(got, want, 1e-12)
     assert shares(made, at.params, at.batch) == pytest.approx(limited, rel=1e-12)
     free, _ = made._unlimited().loss_and_gradients(at.params, at.batch)
     assert free == loss, "the loss stays as it is"
@@ -129,7 +129,7 @@ def test_wide_bounds_change_nothing(spec: Path) -> None:
     wide = compile_spec(spec, overrides=["train.clip.state.h=value(1e9)", "train.clip.state.s.c=norm(1e9)"])
     at = probe(wide.spec.model, T=T, B=B)
     got, want = (script.loss_and_gradients(at.params, at.batch)[1] for script in (wide.load(), wide._unlimited()))
-    compare(got, want)
+    compare(got, want, 1e-12)
 
 
 MASKED = {'arrays=["x", "y"]': 'arrays=["x", "y", "n"]', "size=3)": "size=3, length=n)"}

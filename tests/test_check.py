@@ -332,6 +332,43 @@ def test_a_tied_parameter_is_the_other_one() -> None:
 # ------------------------------------------------------------------ data
 
 
+@pytest.mark.parametrize(
+    ("source", "sequence", "split", "note"),
+    [
+        ("recall(4, 12, 2, sequences=10)", None, "{train: 0.8, valid: 0.1, test: 0.1}", None),
+        ("recall(4, 12, 2, sequences=5)", None, "{train: 0.8, valid: 0.1, test: 0.1}", "`valid`: it gets none of 5 sequences"),
+        ("recall(4, 12, 2, sequences=1)", None, "{train: 1}", None),
+        ("mackey_glass(60)", 9, "{train: 0.8, valid: 0.2}", None),
+        ("mackey_glass(60)", 10, "{train: 0.8, valid: 0.2}", None),
+        ("mackey_glass(60)", 11, "{train: 0.8, valid: 0.2}", None),
+        ("mackey_glass(60)", 12, "{train: 0.8, valid: 0.2}", "`valid`: it gets 12 of 60 steps, and needs 13"),
+        ("mackey_glass(60)", 59, "{train: 1}", None),
+        ("mackey_glass(60)", 60, "{train: 1}", "`train`: it gets 60 of 60 steps, and needs 61"),
+    ],
+)
+def test_every_part_gets_some_data(source: str, sequence: int | None, split: str, note: str | None) -> None:
+    sections = {"data": f"\n  source: {source}\n  split: {split}"}
+    if sequence:
+        sections["data"] += f"\n  sequence: {sequence}"
+        sections |= {"inputs": "\n  x: columns([x])", "targets": "\n  target: next([x])", "loss": "mse(y[t], target[t])"}
+    _, found = check(written(**sections))
+    said = [f"{error.message.removeprefix('there is too little data for the part ')}: {error.notes[-1][1]}" for error in found]
+    assert said == ([note] if note else [])
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "right"), [(1, 4, True), (0, 4, False), (0, 0, False), (-1, 4, False), (1, 5, False)]
+)
+def test_a_sequence_has_a_step_at_least(tmp_path: Path, least: int, most: int, right: bool) -> None:
+    lengths = np.array([2, least, most])
+    np.savez(tmp_path / "d.npz", X=np.zeros((3, 4, 5)), n=lengths, out=np.zeros((3, 4), int))
+    inputs = "\n  x: vectors(X, size=5, length=n)"
+    (tmp_path / "a.rnn").write_bytes(written(data="{source: 'npz(\"d.npz\", arrays=[X, n, out])'}", inputs=inputs))
+    _, found = check(tmp_path / "a.rnn")
+    said = ["the lengths in `n` must be from 1 to 4, the number of steps"]
+    assert [error.message for error in found] == ([] if right else said)
+
+
 @pytest.mark.parametrize(("faulty", "count"), [("0", 3), ("0.5", 4)])
 def test_brackets_without_mistakes_have_no_class_for_them(faulty: str, count: int) -> None:
     def found(count: int) -> list[str]:

@@ -394,6 +394,20 @@ def test_a_failure_of_the_script_is_shown_in_the_spec(run: Run, monkeypatch: pyt
     assert "Traceback" not in result.err
 
 
+@pytest.mark.parametrize("words", [[], ["--out", "here"]])
+def test_a_run_that_cannot_begin_leaves_no_folder(run: Run, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    render = compiler.render
+
+    def refusing(*arguments: Any) -> str:
+        return render(*arguments).replace("    columns, parts = source(), {}\n", "    raise SystemExit('no data')\n")
+
+    monkeypatch.setattr(compiler, "render", refusing)
+    result = run("run", "tiny.rnn", "--no-verify", *words)
+    assert result.code == 1
+    assert "error: the script stopped: no data\n\nrun folder       none is kept: nothing was trained\n" in result.err
+    assert not Path("here").exists() and not list(Path().glob("runs/*"))
+
+
 def test_ctrl_c_keeps_what_was_learned(run: Run) -> None:
     threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGINT)).start()
     result = run("run", "tiny.rnn", "train.steps=10000000", "--out", "my run")

@@ -106,3 +106,16 @@ def test_what_is_refused(cells: list[str], more: str, note: str, folder: Path) -
     (folder / "a.csv").write_text("u,v\n" + "".join(f"{row},{cell}\n" for row, cell in enumerate(cells)))
     checked, found = check(SPEC.format(more=more, steps=1).encode(), name=str(folder / "model.rnn"))
     assert checked is None and found[0].code == "E0703" and note in render(found[0])
+
+
+@pytest.mark.parametrize(
+    ("cell", "note"), [("1,", None), ("1, ", None), ("1,2", "line 4 has more than the 3 of the first line")]
+)
+def test_a_row_with_too_many_values_is_refused(folder: Path, cell: str, note: str | None) -> None:
+    cells = [str(row) for row in range(20)]
+    compiled(folder, cells)
+    (folder / "a.csv").write_text("u,other,v\n" + "".join(f"1,x,{cell if row == 2 else row}\n" for row in range(20)))
+    _, found = check(folder / "model.rnn")
+    assert [(error.message, error.notes) for error in found] == (
+        [("a row of `a.csv` has too many values", (("note", note),))] if note else []
+    )

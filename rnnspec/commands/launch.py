@@ -100,4 +100,6 @@ def trained(job: Job, path: Path) -> int:
         click.echo(summary.summary(outcome))
     else:
         click.echo("\n" + summary.failure(outcome), err=True)
+    if outcome.refused:
+        folder.discard(path)
     return outcome.code

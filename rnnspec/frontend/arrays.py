@@ -39,7 +39,7 @@ def archive(source: Setting) -> Offer:
         columns[name] = _column(shape, dtype, f"the array `{name}` of `{path.name}`", partial(_numbers, source, name))
         lengths[shape[0]] = name
     _check_equal(lengths, f"the arrays of `{path.name}`")
-    return Offer(columns, files=files)
+    return Offer(columns, files=files, count=next(iter(lengths)))
 
 
 def single(source: Setting) -> Offer:
@@ -57,7 +57,7 @@ def single(source: Setting) -> Offer:
         columns[path.stem] = _column(array.shape, array.dtype, f"the array in `{path.name}`", partial(np.asarray, array))
         lengths[array.shape[0]] = path.stem
     _check_equal(lengths, "the arrays")
-    return Offer(columns, files=cast("tuple[Path, ...]", source["paths"]))
+    return Offer(columns, files=cast("tuple[Path, ...]", source["paths"]), count=next(iter(lengths)))
 
 
 def _column(shape: tuple[int, ...], dtype: np.dtype[Any], what: str, numbers: Callable[[], NDArray[Any]]) -> Column:

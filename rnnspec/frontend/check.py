@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnnspec.diagnostics import Diagnostic, Source, Span, SpecError, problem
+from rnnspec.frontend.amounts import check_parts
 from rnnspec.frontend.bounds import check_bounds, with_bounds
 from rnnspec.frontend.columns import read_offer
 from rnnspec.frontend.encodings import VOCABULARY, Encoder, Item
@@ -153,6 +154,7 @@ class _Checker:
         offer = self._offer(sections)
         items = self._items(sections, offer)
         split = hold_out(data, offer.count, offer.held_out, self.problems)
+        self.problems += check_parts(offer, items, split, data.sequence, data.source_span)
         check_sample(sections.fields, sections.monitor, offer.vocabulary, self.problems)
         self._check_stream(sections, offer)
         reset = read_reset(data.reset_after, offer, items, self.problems) if data.reset_after else None

@@ -254,10 +254,12 @@ def _length(reader: _Reader) -> bool:
 
 def _lengths_fit(reader: _Reader, name: str) -> bool:
     steps = reader.encoder.offer.columns[named(reader.setting)[0]].axes[:1]
-    longest = reader.encoder.offer.columns[name].largest()
-    if not steps or longest is None or 0 <= longest <= steps[0]:
+    found = reader.encoder.offer.columns[name].extent()
+    least = 0 if reader.setting.name == "labels" else 1
+    if not steps or found is None or least <= found.low <= found.high <= steps[0]:
         return True
-    reader.fail("E0704", f"the lengths in `{name}` must be from 1 to {steps[0]}, the number of steps", name)
+    message = f"the lengths in `{name}` must be from {least} to {steps[0]}, the number of steps"
+    reader.fail("E0704", message, name, note=f"they are {found}")
     return False
 
 

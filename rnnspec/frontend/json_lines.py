@@ -40,7 +40,7 @@ def json_lines(source: Setting) -> Offer:
         raise Unusable("only one field may hold names of classes", "here are " + " and ".join(f"`{name}`" for name in texts))
     labels = tuple(sorted({row[name] for row in rows for name in texts}))
     columns = {name: _column([row[name] for row in rows], kind, longest, len(labels)) for name, kind in kinds.items()}
-    return Offer({**columns, LENGTH: Column((), True)}, files=files, labels=labels)
+    return Offer({**columns, LENGTH: Column((), True)}, files=files, labels=labels, count=len(rows))
 
 
 def _rows(path: Path, names: tuple[str, ...]) -> tuple[list[dict[str, Any]], dict[str, Kind]]:

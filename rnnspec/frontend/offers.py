@@ -79,7 +79,7 @@ class Offer:
     vocabulary: tuple[str, ...] = ()
     files: tuple[Path | PackageFile, ...] = ()
     labels: tuple[str, ...] = ()  # of classes, in order of their ids
-    count: int = 0  # sequences, where some are held out
+    count: int = 0  # sequences, or steps of a stream; 0 where nobody has counted
     held_out: int = 0  # the last sequences are the part `test`
 
 

@@ -31,7 +31,8 @@ def table(source: Setting) -> Offer:
     if steps < 2:
         raise Unusable(f"the table `{path.name}` has fewer than two rows")
     known = seen if source["normalize"] == "none" else {}
-    return Offer({name: Column((), False, known=known.get(name)) for name in names}, stream=True, files=files)
+    columns = {name: Column((), False, known=known.get(name)) for name in names}
+    return Offer(columns, stream=True, files=files, count=steps)
 
 
 def _rows(path: Path, names: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str | None]]]:
@@ -42,6 +43,9 @@ def _rows(path: Path, names: tuple[str, ...]) -> Iterator[tuple[int, dict[str, s
             for name in names:
                 check_listed(name, list(rows.fieldnames or ()), f"the table `{path.name}` has no column")
             for row in rows:
+                if any(value.strip() for value in row.get(None) or ()):
+                    note = f"line {rows.line_num} has more than the {len(rows.fieldnames or ())} of the first line"
+                    raise Unusable(f"a row of `{path.name}` has too many values", note)
                 yield rows.line_num, row
     except UnicodeDecodeError as error:
         raise Unusable(f"the table `{path.name}` is not valid UTF-8", f"at byte {error.start}: save it as UTF-8") from None

@@ -40,7 +40,8 @@ def text(source: Setting) -> Offer:
         steps, vocabulary = _symbols(_pieces(source, cut), most)
     if steps < 2:
         raise Unusable(f"the text has fewer than two {name}s")
-    return Offer({"ids": Column((), True, len(vocabulary))}, stream=True, vocabulary=tuple(vocabulary), files=_files(source))
+    ids = {"ids": Column((), True, len(vocabulary))}
+    return Offer(ids, stream=True, vocabulary=tuple(vocabulary), files=_files(source), count=steps)
 
 
 def _symbols(pieces: Iterable[Sequence[str]], most: int | None) -> tuple[int, list[str]]:

@@ -273,7 +273,7 @@ class Data:
     bucket: bool = False  # sequences of similar lengths share a batch
     files: tuple[Path | PackageFile, ...] = ()
     labels: tuple[str, ...] = ()  # of classes, in order of their ids, where files call them by names
-    count: int = 0  # sequences, where that must be known: ...
+    count: int = 0  # sequences, or steps of a stream; 0 where nobody has counted: ...
     held_out: int = 0  # ... the last ones, from a file of their own, are the part `test`
 
 

@@ -99,6 +99,13 @@ def locked(path: Path) -> Iterator[None]:
         lock.unlink(missing_ok=True)
 
 
+def discard(path: Path) -> None:
+    """Remove a run folder in which nothing was learned; all its files are the run's, as it was empty before."""
+    for file in path.iterdir():
+        file.unlink()
+    path.rmdir()
+
+
 def write_files(path: Path, files: Mapping[str, bytes]) -> None:
     """Write the files of a run, byte for byte."""
     for name, content in files.items():

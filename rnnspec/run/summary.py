@@ -95,4 +95,6 @@ def diverged(event: Event) -> list[str]:
 
 def saved(outcome: Outcome) -> list[str]:
     """Where everything about a failed run can be read."""
+    if outcome.refused:
+        return ["", field("run folder", "none is kept: nothing was trained")]
     return ["", field("run folder", str(outcome.folder))]

@@ -13,6 +13,7 @@ from rnnspec.run import failures, folder, manifest, progress
 from rnnspec.run.events import Event
 from rnnspec.run.execute import INTERRUPTED, execute
 
+TRACEBACK = "Traceback (most recent call last):"
 CPU: Mapping[str, object] = {"name": "cpu"}
 PACKAGES = {"cpu": ("numpy",), "gpu": ("numpy", "cupy")}
 """What a script imports, by the name of its device."""
@@ -42,6 +43,12 @@ class Outcome:
     failure: Diagnostic | None = None
     complaints: str = ""
     resume: str = ""  # the command that goes on with it
+
+    @property
+    def refused(self) -> bool:
+        """Whether the script itself said that it cannot begin: there is nothing to keep."""
+        began = not {"step", "diverged"}.isdisjoint(self.events)
+        return self.code == 1 and not began and bool(self.complaints) and TRACEBACK not in self.complaints
 
 
 def train(job: Job, path: Path) -> Outcome:

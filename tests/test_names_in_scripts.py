@@ -5,17 +5,19 @@ from __future__ import annotations
 import ast
 import builtins
 import keyword
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from rnnspec import compile_spec
 from rnnspec.frontend.functions import ALIASES, FUNCTIONS
+from rnnspec.frontend.typed import Model
 from rnnspec.frontend.words import RESERVED
 from rnnspec.script.calls import FEW, HELPERS, TEMPORARIES
 from rnnspec.script.calls import FUNCTIONS as NUMPY_FUNCTIONS
 from rnnspec.script.expressions import HELPERS as TEXTBOOK_HELPERS
-from rnnspec.script.names import USED, VIEWS
+from rnnspec.script.names import USED, VIEWS, is_constant
 from tests.corpus import FOLDER, SPECS
 
 SPEC = """
@@ -107,13 +109,23 @@ def test_views_have_what_is_reserved_and_the_parameters() -> None:
     assert {name for name in dir(script.Views(np.float64)) if not name.startswith("_")} == VIEWS | {"W_1", "U_1", "W_out"}
 
 
+def many_sizes(words: list[str]) -> str:
+    """A spec with sizes of these names, one of which it uses, by another name."""
+    dims = f"dims: {{{', '.join(f'{word}: {k + 40}' for k, word in enumerate(words))}, Q: 3}}\n"
+    return chain(["h"], dims).replace("states: {h: 3}", "states: {h: Q}")
+
+
+def sizes_are_themselves(script: ModuleType, model: Model) -> bool:
+    """Whether every size that the script has as a constant still is that number when all of it has been read."""
+    return all(getattr(script, name) == size for name, size in dict(model.sizes).items() if is_constant(name))
+
+
 @pytest.mark.parametrize("level", [0, 1])
 def test_sizes_may_be_called_like_anything_in_a_script(level: int) -> None:
     words = [word for word in legal(script_words()) if word[0].isupper()]
-    assert {"Exception", "SystemExit", "Run", "BATCH"} <= set(words)
-    dims = f"dims: {{{', '.join(f'{word}: {k + 40}' for k, word in enumerate(words))}, Q: 3}}\n"
-    spec = chain(["h"], dims).replace("states: {h: 3}", "states: {h: Q}")
-    script = compile_spec(spec, level=level).load()
-    assert script.Q == 3
+    assert {"Exception", "SystemExit", "Run", "BATCH", "Workspace"} <= set(words)
+    made = compile_spec(many_sizes(words), level=level)
+    script = made.load()
+    assert script.Q == 3 and sizes_are_themselves(script, made.spec.model)
     params, steps = script.train(report=lambda event: None), script.STEPS
     assert steps == 2 and all(np.isfinite(value).all() for value in params.values())

@@ -13,7 +13,7 @@ from rnnspec.script.gate import FORBIDDEN_NAMES, IMPORTS
 USED = frozenset(["p", "w", "g", "t", "loss", "np", "float", "range", "reversed", *IMPORTS, *FORBIDDEN_NAMES])
 """What `forward` and `backward` are given, give back and use, and what no script may bind; printers add their functions."""
 
-PRINTED = frozenset(["T", "B", "BACK"])
+PRINTED = frozenset(["T", "B", "BACK", "Workspace", "KERNELS", "TOGETHER", "BARRIER", "KERNEL", "PRODUCT", "SPEED", "READING"])
 """Names in capitals that are in no template: the printers write them."""
 
 VIEWS = frozenset(["vector", "trained", "named", "fill"])

@@ -98,6 +98,49 @@ def test_both_devices_learn_the_same(name: str) -> None:
     check(name, made(name, "gpu"))
 
 
+@pytest.mark.parametrize("name", ["batch_norm", "overlapping_windows", "dropping"])
+def test_an_interrupted_run_goes_on(name: str, tmp_path: Path) -> None:
+    """Bit for bit, with the states of its windows, its averages and its learning rate."""
+    whole, resumed = interrupted(made(name, "gpu"), tmp_path)
+    assert whole == resumed
+
+
+def interrupted(script: Compiled, folder: Path) -> list[dict[str, bytes]]:
+    """The last checkpoint of a whole run, and of one that was interrupted."""
+    with cupy_on_host(schedule=1):
+        script.load(Path()).train(folder / "whole", steps=2 * STEPS - 1, report=quiet)
+        script.load(Path()).train(folder / "parts", steps=STEPS - 1, report=quiet)
+        script.load(Path()).train(folder / "parts", steps=2 * STEPS - 1, resume=True, report=quiet)
+    found = []
+    for run in ("whole", "parts"):
+        with np.load(folder / run / "last.npz") as entries:
+            found.append({key: entries[key].tobytes() for key in entries})
+    return found
+
+
+def quiet(event: object) -> None:
+    """Nobody listens."""
+
+
+@pytest.mark.parametrize("name", ["batch_norm", "resets"])
+def test_both_devices_measure_and_write_the_same(name: str) -> None:
+    with cupy_on_host():
+        compare(told(made(name, "gpu")), told(made(name, "cpu")), TOLERANCE)
+
+
+def told(compiled: Compiled) -> dict[str, Array]:
+    """What a script says of its data before it has learned anything: numbers, predictions, and a text if it writes any."""
+    script = compiled.load(Path())
+    p = script.views(script.init(3))
+    found = {}
+    for split in script.SPLIT:
+        parts = {**script.measure(p, split), **script.predictions(p, split)}
+        found |= {f"{split}/{name}": np.nan_to_num(value) for name, value in parts.items()}
+    if hasattr(script, "sample"):
+        found["text"] = np.array([ord(symbol) for symbol in script.sample(p, 40)])
+    return found
+
+
 MISTAKES = {
     "averages that do not follow": ("batch_norm", "mean[i] += momentum *", "mean[i] += 0 *"),
     "a window that begins anew": ("resets", "carry(state, w)", "w.fresh.fill(1)"),
@@ -106,10 +149,27 @@ MISTAKES = {
 }
 
 
+def planted(name: str, old: str, new: str) -> Compiled:
+    """A script for a GPU with a mistake."""
+    right = made(name, "gpu")
+    assert old in right.source
+    return replace(right, source=right.source.replace(old, new))
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_caught(mistake: str) -> None:
     name, old, new = MISTAKES[mistake]
-    right = made(name, "gpu")
-    assert old in right.source
     with pytest.raises((GradientMismatch, AssertionError)):
-        check(name, replace(right, source=right.source.replace(old, new)))
+        check(name, planted(name, old, new))
+
+
+def test_states_that_are_not_restored_are_missed(tmp_path: Path) -> None:
+    wrong = planted("overlapping_windows", 'entries[f"carried/{name}"])', "0)")
+    whole, resumed = interrupted(wrong, tmp_path)
+    assert whole != resumed
+
+
+def test_states_that_are_not_carried_are_missed() -> None:
+    wrong = planted("resets", "carry(state, w)", "w.fresh.fill(1)")
+    with cupy_on_host(), pytest.raises(GradientMismatch):
+        compare(told(wrong), told(made("resets", "cpu")), TOLERANCE)

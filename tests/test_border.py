@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnnspec.script.windows import carries
 from tests.corpus import LEVELS, place, script
+from tests.corpus import compiled as on_cpu
 from tests.gpu.cupy_stand_in import cupy_on_host
 from tests.gpu.gpu_scripts import compiled
 from tests.gpu.marks import needs_compiler
@@ -103,3 +105,13 @@ def test_only_predictions_need_no_targets() -> None:
         with pytest.raises(KeyError, match="target"):
             ask(at.params, inputs)
     assert (made.predict(at.params, inputs)["y"] == whole).all()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", ["gru_classifier.rnn", "lstm_char.rnn"])
+def test_only_scripts_that_go_on_from_batch_to_batch_know_how(name: str, level: int) -> None:
+    made = on_cpu(name, level)
+    goes_on = carries(made.spec)
+    assert goes_on == (name == "lstm_char.rnn")
+    for word in ("def carry(", "w.fresh", "carry(state, w)"):
+        assert (word in made.source) == goes_on, word

@@ -83,7 +83,7 @@ def test_states_may_be_called_like_what_a_call_binds(ids: int) -> None:
     spec = spec.replace("vectors(x, size=2)", "one_hot(ids)").replace("values(y, size=1)", f"classes(out, count={ids})")
     spec = spec.replace("[3, 2]", f"[3, {ids}]").replace("mse(out, y)", "cross_entropy(out[t], y[t])")
     compiled = compile_spec(spec.replace(f"out = W_out @ {words[-1]}[T]", f"out[t] = W_out @ {words[-1]}[t]"))
-    body = compiled.source.partition("def forward")[2].partition("\ndef carry")[0]
+    body = compiled.source.partition("def forward")[2].partition("\n# -----")[0]
     bound = {word for word in words if f"\n    {word} = " in body}
     assert all(f"{word}_2" in body for word in words), "a word has one meaning"
     assert bound == ({"one_hot"} if ids <= FEW else TEMPORARIES - {"one_hot"})

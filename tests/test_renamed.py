@@ -33,6 +33,7 @@ train:
   optimizer: sgd(lr=0.1)
   batch: 3
   steps: 1
+  truncation: tbptt(3)
 """
 CELL_NAMES = {"u": "q", "h": "s", "c": "m", "i": "a", "f": "k", "o": "v", "z": "j", "W": "P", "U": "R", "b": "g"}
 NAMES = {"lstm": "cell", "units": "width", "h1": "n7", "x": "r", "pred": "that", "target": "wanted"}

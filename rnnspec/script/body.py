@@ -10,7 +10,9 @@ from rnnspec.script.layout import Layout
 
 @dataclass(frozen=True)
 class Body:
-    """Source text of `allocate`, `forward`, `backward` and `carry`, and where the parameters and outputs are."""
+    """Source text of `allocate`, `forward`, `backward` and, where states go on from batch to batch, `carry`; and where
+    the parameters and outputs are.
+    """
 
     functions: tuple[str, ...]  # that it calls by name: of NumPy, or of the frame for products on a GPU
     text: str

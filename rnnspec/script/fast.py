@@ -40,7 +40,8 @@ class FastPrinter:
     def body(self) -> Body:
         """All text, and where parameters, inputs and outputs are."""
         forward, backward = self._passes()
-        functions = [self._allocate(), self._function_forward(forward), self._function_backward(backward), self._carry()]
+        functions = [self._allocate(), self._function_forward(forward), self._function_backward(backward)]
+        functions += [self._carry()] if self.placement.windows else []
         helpers = [text for name, text in HELPERS.items() if any(f"{name}(" in f for f in functions)]
         text = "\n\n\n".join([*helpers, *functions])
         used = tuple(sorted(FUNCTIONS.intersection(re.findall(r"(?<![\w.])(\w+)[.(]", re.sub(r"#.*", "", text)))))
@@ -227,7 +228,7 @@ class FastPrinter:
             "def allocate(T, B, dtype):",
             '    """Arrays with time hold one slice a step, and further ones where a value of another step is read."""',
             "    w = Workspace()",
-            "    w.T, w.B, w.fresh = T, B, True",
+            "    w.T, w.B, w.fresh = T, B, True" if self.placement.windows else "    w.T, w.B = T, B",
         ]
         if self.spec.model.masked:
             lines += ["    w.length = np.full(B, T)", "    w.mask = np.ones((T, 1, B), dtype)"]

@@ -32,7 +32,7 @@ MEMBERS = {
     "hashlib": {"sha256"},
     "tempfile": {"TemporaryFile"},
     "time": {"perf_counter"},
-    "argparse": {"ArgumentParser"},
+    "argparse": {"ArgumentParser", "ArgumentTypeError"},
 }
 """What may be used of a module; of `math` everything, of NumPy everything but what is forbidden below."""
 

@@ -109,7 +109,8 @@ class TextbookPrinter:
     def body(self) -> Body:
         """All text, and where parameters, inputs and outputs are."""
         forward, backward = self._passes()
-        functions = [self._allocate(), self._forward(forward), self._backward(backward), self._carry()]
+        functions = [self._allocate(), self._forward(forward), self._backward(backward)]
+        functions += [self._carry()] if self.windows else []
         text = "\n\n\n".join([*(HELPERS[h] for h in sorted(self.steps.helpers)), *functions])
         return Body(
             functions=(),
@@ -240,7 +241,7 @@ class TextbookPrinter:
             "def allocate(T, B, dtype):",
             '    """Arrays over time; an index of -1 is the step before the first, so that h[t - 1] reads right at t = 0."""',
             "    w = Workspace()",
-            "    w.T, w.B, w.fresh = T, B, True",
+            "    w.T, w.B, w.fresh = T, B, True" if self.windows else "    w.T, w.B = T, B",
         ]
         if self.spec.model.masked:
             lines += ["    w.length = np.full(B, T)", "    w.mask = np.ones((T, 1, B), dtype)"]

@@ -62,7 +62,8 @@ class GpuPrinter:
             self._allocate([*forward, *backward]),
             self._function("forward(p, w)", FORWARD, forward),
         ]
-        functions += [self._function("backward(p, w, g)", BACKWARD, backward), self._carry()]
+        functions.append(self._function("backward(p, w, g)", BACKWARD, backward))
+        functions += [self._carry()] if self.storage.windows else []
         arrays, values = self.storage.arrays, self.values
         data = [v for v in values.values() if v.op in DATA and v.id in arrays]
         return Body(

@@ -168,6 +168,12 @@ def test_settings_from_the_command_line(run: Run) -> None:
     assert "command line" in wrong.err
 
 
+def test_the_table_of_values_has_words_for_numbers_and_for_what_never_changes(run: Run) -> None:
+    broken("  z = W_z @ h[T] + b_z", "  c = sum(b_c)\n  z = c * W_z @ h[T] + b_z")
+    Path("broken.rnn").write_text(Path("broken.rnn").read_text() + "params: {b_c: {shape: [3]}}\n")
+    assert "c  number  once" in run("check", "broken.rnn", "-v").out
+
+
 def test_new_writes_a_spec_that_is_right(run: Run) -> None:
     assert run("new", "example.rnn").code == 0
     assert run("check", "example.rnn").out == "example.rnn: no errors\n"

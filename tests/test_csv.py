@@ -119,3 +119,9 @@ def test_a_row_with_too_many_values_is_refused(folder: Path, cell: str, note: st
     assert [(error.message, error.notes) for error in found] == (
         [("a row of `a.csv` has too many values", (("note", note),))] if note else []
     )
+
+
+def test_a_folder_is_no_data_file(folder: Path) -> None:
+    (folder / "a.csv").mkdir()
+    _, (found,) = check(SPEC.format(more="", steps=1).encode(), name=str(folder / "model.rnn"))
+    assert found.message == f"`{folder / 'a.csv'}` is a folder, not a data file"

@@ -78,6 +78,12 @@ NAMES: dict[str, Entry] = {
         wrong=model("h[-1] = b_start", STATE, OUTPUT),
         right=model("h[0] = b_start", STATE, OUTPUT),
     ),
+    "W0205": Entry(
+        "a cell is never used",
+        "What the names in a cell mean follows from a call, so a cell without one is not checked, and nothing comes of it.",
+        wrong=cell(output="h", equation=LEAKY).partition("model:")[0] + model(STATE, OUTPUT),
+        right=model(STATE, OUTPUT),
+    ),
 }
 
 SHAPES: dict[str, Entry] = {

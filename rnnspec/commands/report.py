@@ -44,6 +44,8 @@ def counts(diagnostics: Sequence[Diagnostic]) -> str:
 
 # ------------------------------------------------------------------ a spec
 
+WHEN = {"step": "per step", "sequence": "per sequence", "fixed": "once"}
+
 
 def amount(model: Model) -> str:
     """`45,281 numbers in 5 arrays`."""
@@ -56,9 +58,9 @@ def table(spec: Spec) -> str:
     model = spec.model
     parts = [
         ("sizes", [[name, f"{size:,}"] for name, size in model.sizes]),
-        ("inputs", [[i.name, shape_text(i.shape, model), i.encoding, f"per {i.when}"] for i in model.inputs]),
-        ("targets", [[t.name, shape_text(t.shape, model), t.encoding, f"per {t.when}"] for t in model.targets]),
-        ("values", [[e.name, shape_text(e.expr.shape, model), f"per {e.when}"] for e in model.equations]),
+        ("inputs", [[i.name, shape_text(i.shape, model), i.encoding, WHEN[i.when]] for i in model.inputs]),
+        ("targets", [[t.name, shape_text(t.shape, model), t.encoding, WHEN[t.when]] for t in model.targets]),
+        ("values", [[e.name, shape_text(e.expr.shape, model), WHEN[e.when]] for e in model.equations]),
         ("parameters", list(parameters(model))),
     ]
     blocks = ["\n".join([title, *(f"  {line}" for line in aligned(rows))]) for title, rows in parts if rows]
@@ -79,11 +81,13 @@ def parameters(model: Model) -> Iterator[list[str]]:
 
 
 def shape_text(shape: Shape, model: Model) -> str:
-    """`[H=128, V=97]`: sizes with the names that the spec gave them, where exactly one name has that size."""
+    """`[H=128, V=97]`, or `number`: sizes with the names that the spec gave them, where exactly one name has that size."""
     names: dict[int, list[str]] = {}
     for name, size in model.sizes:
         if "." not in name:  # `h1.units` is the argument of a cell
             names.setdefault(size, []).append(name)
+    if not shape:
+        return "number"
     known = {size: f"{found[0]}={size}" for size, found in names.items() if len(found) == 1}
     return f"[{', '.join(known.get(size, str(size)) for size in shape)}]"
 

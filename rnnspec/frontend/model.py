@@ -9,7 +9,7 @@ from pathlib import Path
 from rnnspec.diagnostics import Diagnostic, Span, problem
 from rnnspec.frontend.assemble import Assembler, as_input, as_target, check_of_data, dropped
 from rnnspec.frontend.averages import with_averages
-from rnnspec.frontend.cell_definitions import Cell, Cells, no_equation, read_cells, read_state
+from rnnspec.frontend.cell_definitions import Cells, no_equation, read_cells, read_state
 from rnnspec.frontend.encodings import Item
 from rnnspec.frontend.equations import parse_block, parse_value
 from rnnspec.frontend.initial import check_initial
@@ -28,7 +28,7 @@ from rnnspec.frontend.source import Scalar, Sequence
 from rnnspec.frontend.syntax import CallNode, EquationNode, Node
 from rnnspec.frontend.time import Dependencies, check_time, relations
 from rnnspec.frontend.typed import Model, ParameterInfo, When
-from rnnspec.frontend.warnings import check_unused
+from rnnspec.frontend.warnings import check_cells, check_unused
 from rnnspec.frontend.windows import check_windows
 
 
@@ -39,7 +39,7 @@ class Texts:
     equations: list[EquationNode] | None
     loss: Node | None
     metrics: list[Node]
-    cells: Mapping[str, Cell]
+    cells: Cells
 
 
 def read_texts(spec: Fields, problems: list[Diagnostic]) -> Texts:
@@ -192,6 +192,7 @@ class ModelReader:
         assert self.loss is not None
         make = Assembler(self.shapes, self.whens, dropped(parameters, self.names.calls.places))
         self.problems += check_unused(self.names, self.starts, [*self.equations, self.loss, *self.metrics])
+        self.problems += check_cells(self.texts.cells.own.values(), self.texts.equations or [])
         sizes = {name: size.find().value for name, size in (*self.sizes.items(), *self.arguments.items())}
         made = Model(
             inputs=tuple(as_input(item) for item in self.items if item.section == "inputs"),

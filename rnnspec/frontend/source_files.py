@@ -32,6 +32,8 @@ def existing(path: Path) -> Path:
         there = "\0" not in str(path) and path.is_file()
     except OSError as error:  # such as a name that is too long
         raise Unusable(f"the data file `{path.name[:40]}` cannot be read", error.strerror) from None
+    if not there and "\0" not in str(path) and path.is_dir():
+        raise Unusable(f"`{path}` is a folder, not a data file", "write the name of a file in it")
     if not there:
         note = "the names of data files are relative to the folder of the spec"
         raise Unusable(f"the data file `{path.name}` does not exist", note)

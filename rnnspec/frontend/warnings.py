@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations
 
 from rnnspec.diagnostics import Diagnostic, Span, problem
+from rnnspec.frontend.cell_definitions import Cell
 from rnnspec.frontend.names import Names
 from rnnspec.frontend.scope import Draft
+from rnnspec.frontend.syntax import CallNode, EquationNode
 from rnnspec.frontend.typed import Read, walk
 
 
@@ -30,6 +32,15 @@ def check_unused(names: Names, starts: Iterable[Draft], drafts: Iterable[Draft])
         if definition is not None and definition.start is not None and not _reached(definition.start, lags, start.name):
             span = start.scope.shown(definition.left.span)
             yield _warning("W0204", f"the initial value `{definition.left.span.text}` is never used", span)
+
+
+def check_cells(cells: Iterable[Cell], equations: Iterable[EquationNode]) -> Iterator[Diagnostic]:
+    """Cells of a spec that no equation calls: what a name in them means is known from a call only, so they are not checked."""
+    called = {equation.right.name for equation in equations if isinstance(equation.right, CallNode)}
+    for cell in cells:
+        if cell.name not in called:
+            help = "remove it, or call it under `model:`: until then nobody checks its equations"
+            yield _warning("W0205", f"the cell `{cell.name}` is never used", cell.span, help)
 
 
 def _reached(step: int, lags: dict[str, set[int]], name: str) -> bool:

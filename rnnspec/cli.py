@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from rnnspec import __version__
-from rnnspec.commands.exit_codes import FAILED, INTERRUPTED, NOT_PROVEN, OK
+from rnnspec.commands.exit_codes import BAD_SPEC, FAILED, INTERRUPTED, NOT_PROVEN, OK
 
 if TYPE_CHECKING:
     from rnnspec.compiler import Compiled
@@ -263,7 +263,8 @@ def verify(
         gpu.require()
     compiled = compile_and_warn(spec, overrides, level, device)
     if padding and not compiled.spec.model.masked:
-        raise click.UsageError("all sequences of this spec are equally long: `--padding` has nothing to check")
+        click.echo("error: all sequences of this spec are equally long: `--padding` has nothing to check", err=True)
+        return BAD_SPEC
     certificate = compiled.verify(against, padding=padding)
     click.echo(certificate.to_json() if form == "json" else report.comparison(certificate))
     return OK if certificate.passed else NOT_PROVEN

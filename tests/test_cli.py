@@ -291,6 +291,11 @@ def test_verify(run: Run) -> None:
     assert certificate["passed"] is True
 
 
+def test_padding_of_equal_lengths_is_refused_in_a_sentence(run: Run) -> None:
+    result = run("verify", "tiny.rnn", "--padding")
+    assert result.code == 2 and result.err.startswith("error: all sequences") and "Usage" not in result.err
+
+
 def test_a_wrong_gradient_is_found(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil_the_gradient(monkeypatch)
     result = run("verify", "tiny.rnn")

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rnnspec.commands.report import comparison
 from rnnspec.frontend.typed import Data, Model, Monitor, Setting, Spec, Train
-from rnnspec.verify.certificate import Certificate, verify
+from rnnspec.verify.certificate import Certificate, _measured, verify
 from rnnspec.verify.compare import GradientMismatch, compare
 from rnnspec.verify.in_torch import gradients_by_torch
 from tests.test_references import elman
@@ -198,3 +199,39 @@ def test_a_certificate_without_checks_proves_nothing() -> None:
     empty = replace(certificate(), checks=())
     with pytest.raises(GradientMismatch):
         empty.require()
+
+
+def test_what_cannot_be_compared_is_a_value_error() -> None:
+    for wanted, text in (({"against": ("numpy",)}, "there is no reference `numpy`"), ({"padding": True}, "equally long")):
+        with pytest.raises(ValueError, match=text):
+            verify(Script(elman()), spec(elman()), **wanted)  # type: ignore[arg-type]
+
+
+def test_a_gradient_that_is_zero_is_not_the_worst() -> None:
+    """Its relative error is that of round-off; one that is wrong is still found."""
+    made = certificate()
+    zero = replace(made.checks[1], error=4.6, round_off=1e-17)
+    with_zero = replace(made, checks=(*made.checks, zero))
+    assert with_zero.worst == made.worst and "zero, up to 1e-17" in comparison(with_zero)
+    assert replace(made, checks=(*made.checks, replace(zero, passed=False, round_off=0.0))).worst.error == 4.6
+    row = _measured("torch", "every element", "b", np.full(2, 1e-17), np.zeros(2))
+    assert row.passed and row.round_off == pytest.approx(1.4e-17, rel=0.1)
+    wrong = _measured("torch", "every element", "b", np.full(2, 1e-13), np.zeros(2))
+    assert not wrong.passed and not wrong.round_off
+
+
+def test_the_worst_is_the_largest_error_whatever_its_tolerance() -> None:
+    made = certificate()
+    first, second = replace(made.checks[0], error=1e-13, tolerance=1e-11), replace(made.checks[1], error=5e-14, tolerance=1e-12)
+    assert replace(made, checks=(first, second)).worst == first
+
+
+def test_the_worst_of_sampled_elements_is_named_by_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnnspec.verify.certificate.FULL", 8)
+    monkeypatch.setattr("rnnspec.verify.certificate.SAMPLES", 8)
+
+    def wrong_in_a_row(g: Gradients) -> None:
+        g["U"][2] += 1
+
+    sampled = [c for c in certificate(wrong_in_a_row).checks if c.parameter == "U" and "elements" in c.method]
+    assert not sampled[0].passed and sampled[0].element[0] == 2 and len(sampled[0].element) == 2

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click import ClickException
 from click.testing import CliRunner
 
 from rnnspec import compile_spec
@@ -133,4 +134,13 @@ def test_advice() -> None:
 
     assert advice([cost(1, 0.5), cost(5, 0.08), cost(9, 0)], True) == "`tbptt(5)` is enough here: it loses 8 % of the gradient."
     assert advice([cost(1, 0.5), cost(5, 0.25)], True).startswith("Even `tbptt(5)` loses 25 % of the gradient")
-    assert advice([cost(1, 0.5), cost(9, 0)], True).startswith("Nothing shorter than `tbptt(9)`")
+    assert advice([cost(1, 0.5), cost(9, 0)], True).startswith("Only `tbptt(9)`, which reaches over the whole")
+    assert advice([cost(5000, 0)], True).startswith("`tbptt(5000)` reaches over the whole sequence and loses nothing; try a sm")
+
+
+def test_a_file_without_parameters(spec: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.npz").write_text("hello")
+    with pytest.raises(ClickException, match="there is no .*nope.npz"):
+        measured(spec, [], [2], tmp_path / "nope.npz")
+    with pytest.raises(ClickException, match="holds no parameters"):
+        measured(spec, [], [2], tmp_path / "text.npz")

@@ -138,16 +138,21 @@ def comparison(certificate: Certificate) -> str:
     """Every row of a certificate, and its result."""
     head = ["of", "against", "compared", "relative error", "worst element", ""]
     rows = [
-        [c.parameter, c.reference, c.method, f"{c.error:.1e}", element(c), "agrees" if c.passed else f"DIFFERS: {c.problem}"]
+        [c.parameter, c.reference, c.method, error(c), element(c), "agrees" if c.passed else f"DIFFERS: {c.problem}"]
         for c in certificate.checks
     ]
     where = " on the GPU" if certificate.device == "gpu" else ""
     return "\n".join([*aligned([head, *rows]), "", f"the gradient of {certificate.spec}{where} {verdict(certificate)}"])
 
 
+def error(check: Check) -> str:
+    """The relative error of a row; where the gradient is (next to) zero, there is round-off only."""
+    return f"zero, up to {check.round_off:.0e}" if check.round_off else f"{check.error:.1e}"
+
+
 def element(check: Check) -> str:
-    """The element with the largest difference, where elements were compared."""
-    return f"[{', '.join(map(str, check.element))}]" if check.element and "element" in check.method else ""
+    """The element with the largest difference, where elements were compared and differ."""
+    return f"[{', '.join(map(str, check.element))}]" if check.element and check.error and "element" in check.method else ""
 
 
 REFERENCES = {"complex-step": "complex-step derivatives", "torch": "PyTorch", "more padding": "itself under more padding"}

@@ -6,7 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
+from typing import Any
+from zipfile import is_zipfile
 
+import click
 import numpy as np
 from rich.box import SIMPLE
 from rich.console import Console
@@ -62,9 +66,19 @@ def first_batch(compiled: Compiled, spec: Path, longest: int, weights: Path | No
     steps = script.dataset()[1]["train"][1]
     endless = compiled.spec.data.stream and compiled.spec.data.sequence is None
     batch = script.examples("train", rows, 0, min(steps, LANES * longest) if endless else steps)
-    found = script.init(seed) if weights is None else script.read(weights)
+    found = script.init(seed) if weights is None else trained(script, weights)
     params = {name: np.asarray(found[name], np.float64) for name in script.PARAMETERS}
     return Truncated(script, compiled.spec.model, params, batch)
+
+
+def trained(script: ModuleType, path: Path) -> dict[str, Any]:
+    """The parameters in a file of a run, or an error that says why they cannot be had."""
+    if path.exists() and not is_zipfile(path):
+        raise click.ClickException(f"`{path}` holds no parameters; name a file of a run, such as run/best.npz")
+    try:
+        return dict(script.read(path))
+    except SystemExit as problem:
+        raise click.ClickException(str(problem)) from None
 
 
 def call(cost: Cost) -> str:
@@ -96,8 +110,11 @@ def advice(costs: Sequence[Cost], trained: bool) -> str:
     chosen = next((cost for cost in costs if cost.error <= ENOUGH), costs[-1])
     where = "" if trained else " A trained model may look further back: measure again with `--from`."
     name, lost = call(chosen), percent(chosen.error)
+    if chosen.error == 0 and chosen is costs[0]:
+        return f"`{name}` reaches over the whole sequence and loses nothing; try a smaller `--k2`, too.{where}"
     if chosen.error == 0:
-        return f"Nothing shorter than `{name}`, the whole sequence, keeps {percent(1 - ENOUGH)} of the gradient.{where}"
+        keeps = f"keeps {percent(1 - ENOUGH)} of the gradient"
+        return f"Only `{name}`, which reaches over the whole sequence, {keeps}; nothing shorter here does.{where}"
     if chosen.error <= ENOUGH:
         return f"`{name}` is enough here: it loses {lost} of the gradient.{where}"
     return f"Even `{name}` loses {lost} of the gradient: try a larger `--k2`.{where}"

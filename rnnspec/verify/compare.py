@@ -13,7 +13,7 @@ Array = NDArray[Any]
 
 TOLERANCE = 1e-11
 FLOOR = 1e-14
-"""Round-off: a distance below this, times the largest of all gradients (or 1), is never a mistake."""
+"""Round-off: a distance below this, times the largest gradient of the call (or 1), is never a mistake."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Distance:
     got: float
     want: float
     allowed: bool
+    apart: float  # |got - want|
 
     def __str__(self) -> str:
         place = f"[{', '.join(map(str, self.element))}]" if self.element else ""
@@ -93,7 +94,7 @@ def _distance(name: str, got: Array, want: Array, scale: float, tolerance: float
     at = tuple(int(i) for i in element)
     value = (float(np.asarray(got)[at]), float(np.asarray(want)[at])) if apart.size else (0.0, 0.0)
     error = distance / scale if scale else float("inf") if distance else 0.0
-    return Distance(name, error, at, *value, allowed=distance <= max(tolerance * scale, floor))
+    return Distance(name, error, at, *value, allowed=distance <= max(tolerance * scale, floor), apart=distance)
 
 
 def _message(distances: tuple[Distance, ...], got: Mapping[str, Array], tolerance: float) -> str:

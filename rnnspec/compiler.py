@@ -82,7 +82,7 @@ def passes(level: int, batch: int, device: Name = "cpu") -> list[tuple[str, Pass
         ]
     if level == 0:
         return [
-            ("simplify", simplify),  # a reader should not see `1 * x`
+            ("simplify", simplify),  # equal values fall together, what nobody reads goes
             ("differentiate", differentiate),  # before anything is made fast: the rules are those of a textbook
             ("simplify gradient", simplify),
             ("starts", starts),  # what begins in several ways is stored for each

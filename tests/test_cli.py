@@ -303,6 +303,24 @@ def test_a_wrong_gradient_is_found(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     assert "DIFFERS" in result.out
 
 
+@pytest.mark.parametrize("formula", ["exp(1000 * h[T] + 2000)", "log(-1 + 0 * h[T])", "1 / (0 * h[T])"])
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_an_equation_that_is_not_finite_is_no_wrong_gradient(run: Run, formula: str) -> None:
+    Path("tiny.rnn").write_text(SPEC.replace("W_z @ h[T] + b_z", f"W_z @ v + b_z\n  v = {formula}"))
+    for command in ("verify", "run"):
+        result = run(command, "tiny.rnn")
+        assert result.code == 1 and "WRONG" not in result.out
+        assert result.err.startswith("error: the equation of `v` (tiny.rnn:15) is not finite") and "help:" in result.err
+
+
+def test_a_division_by_a_written_zero_is_refused(run: Run) -> None:
+    Path("tiny.rnn").write_text(SPEC.replace("W_z @ h[T]", "W_z @ h[T] / 0"))
+    result = run("check", "tiny.rnn")
+    assert result.code == 1 and "this divides by zero" in result.err
+    Path("tiny.rnn").write_text(SPEC.replace("W_z @ h[T]", "W_z @ h[T] / 2"))
+    assert run("check", "tiny.rnn").code == 0
+
+
 def spoil_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the compiler forget the derivative of tanh."""
     from rnnspec.passes import vjps

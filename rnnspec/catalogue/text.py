@@ -93,8 +93,8 @@ SYNTAX: dict[str, Entry] = {
         right=model(STATE, "# the output layer", OUTPUT),
     ),
     "E0105": Entry(
-        "a number is too large",
-        "Numbers are stored in double precision, which ends near 1.8e308.",
+        "a number is too large, or divides by zero",
+        "Numbers are stored in double precision, which ends near 1.8e308, and nothing can be divided by 0.",
         wrong=model(STATE, "y[t] = 1e400 * (W_hy @ h[t])"),
         right=model(STATE, "y[t] = 1e4 * (W_hy @ h[t])"),
     ),

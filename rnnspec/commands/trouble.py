@@ -11,6 +11,7 @@ from rnnspec import __version__
 from rnnspec.commands.exit_codes import BAD_SPEC, FAILED, INTERNAL
 from rnnspec.diagnostics import SpecError
 from rnnspec.run.gpu import NoGpu, Trouble
+from rnnspec.verify.finite import NotFinite
 
 
 def explain(problem: Exception, words: Sequence[str]) -> tuple[int, str]:
@@ -19,6 +20,8 @@ def explain(problem: Exception, words: Sequence[str]) -> tuple[int, str]:
         return BAD_SPEC, str(problem)
     if isinstance(problem, NoGpu):
         return BAD_SPEC, without_gpu(problem.trouble)
+    if isinstance(problem, NotFinite):
+        return FAILED, f"error: {problem}"
     if isinstance(problem, OSError) and problem.filename is not None:
         return FAILED, f"error: `{problem.filename}`: {problem.strerror}"
     if isinstance(problem, MemoryError):

@@ -19,7 +19,7 @@ from rnnspec.frontend.explain import EQUATION, Finding, blank_comments, brackets
 from rnnspec.frontend.parser import PARSER
 from rnnspec.frontend.source import Mapping, Scalar, Sequence
 from rnnspec.frontend.source import Node as YamlNode
-from rnnspec.frontend.syntax import CallNode, EquationNode, Node, NumberNode, RefNode, depth, walk
+from rnnspec.frontend.syntax import Binary, CallNode, EquationNode, Node, NumberNode, RefNode, depth, walk
 from rnnspec.frontend.words import MAX_NAME
 from rnnspec.frontend.yaml_lines import needs_bar
 
@@ -174,5 +174,7 @@ def _check(roots: list[EquationNode | Node]) -> Iterator[Diagnostic]:
         for node in walk(root):
             if isinstance(node, NumberNode) and isinf(node.value):
                 yield problem("E0105", "this number is too large", node.span)
+            if isinstance(node, Binary) and node.op == "/" and isinstance(node.right, NumberNode) and node.right.value == 0:
+                yield problem("E0105", "this divides by zero", node.right.span)
             if isinstance(node, (RefNode, CallNode)) and max(map(len, node.name.split("."))) > MAX_NAME:
                 yield problem("E0108", f"a name has at most {MAX_NAME} characters", node.name_span)

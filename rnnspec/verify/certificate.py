@@ -18,6 +18,7 @@ import numpy as np
 
 from rnnspec.frontend.typed import Model, ParameterInfo, Spec
 from rnnspec.verify.compare import Distance, GradientMismatch, compare
+from rnnspec.verify.finite import demand_finite
 from rnnspec.verify.in_complex import ComplexStep
 from rnnspec.verify.padding import padded
 from rnnspec.verify.probe import Probe, longest_lag, probe
@@ -120,6 +121,7 @@ def verify(
     at = probe(spec.model, seed, steps, B)
     draws = getattr(script, "draws", None)
     drawn = draws(1, steps, B) if draws else []
+    demand_finite(spec.model, at, drawn)
     checks: list[Check] = []
     for reference in against:
         judged = unlimited if unlimited is not None and reference == "complex-step" else script

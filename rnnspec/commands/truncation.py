@@ -111,7 +111,7 @@ def advice(costs: Sequence[Cost], trained: bool) -> str:
     where = "" if trained else " A trained model may look further back: measure again with `--from`."
     name, lost = call(chosen), percent(chosen.error)
     if chosen.error == 0 and chosen is costs[0]:
-        return f"`{name}` reaches over the whole sequence and loses nothing; try a smaller `--k2`, too.{where}"
+        return f"`{name}` reaches over the whole sequence and loses nothing; try a smaller `--k2`, too."
     if chosen.error == 0:
         keeps = f"keeps {percent(1 - ENOUGH)} of the gradient"
         return f"Only `{name}`, which reaches over the whole sequence, {keeps}; nothing shorter here does.{where}"

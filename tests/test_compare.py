@@ -39,6 +39,13 @@ def test_round_off_passes() -> None:
     assert all(0 < d.error < 1e-13 for d in compare(got, reference()))
 
 
+def test_gradients_whose_squares_are_infinite_are_compared_too() -> None:
+    want = {name: value * 1e200 for name, value in reference().items()}
+    assert all(d.error == 0 for d in compare(want, want))
+    with pytest.raises(GradientMismatch, match="1 of 3 gradients are wrong"):
+        compare({**want, "W": want["W"] * 1.01}, want)
+
+
 def missing(g: Gradients) -> None:
     del g["U"]
 

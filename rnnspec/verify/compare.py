@@ -84,7 +84,10 @@ def _finite(got: Mapping[str, Array], want: Mapping[str, Array]) -> None:
 
 
 def _norm(value: Array) -> float:
-    return float(np.linalg.norm(np.ravel(value)))
+    """The Euclidean norm, in units of the largest element, whose square could be infinite."""
+    elements = np.abs(np.ravel(value))
+    largest = float(elements.max(initial=0.0))
+    return largest * float(np.linalg.norm(elements / largest)) if largest else 0.0
 
 
 def _distance(name: str, got: Array, want: Array, scale: float, tolerance: float, floor: float) -> Distance:

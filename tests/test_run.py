@@ -73,7 +73,8 @@ for step in range(60):
 
 
 def interrupt_behind(events: int, tmp_path: Path) -> None:
-    """Send Ctrl-C to this process as soon as a run has reported so many events."""
+    """Send Ctrl-C to this process as soon as a run has reported so many events; a job in the background ignores it at first."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     metrics = tmp_path / "run" / "metrics.jsonl"
 
     def wait() -> None:

@@ -8,6 +8,7 @@ inv_rms(a)     ->  inv_sqrt(weighted_total(a * a, 1 / rows))
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from rnnspec.ir.graph import Rewrite
 from rnnspec.ir.program import Program, Value
@@ -32,22 +33,25 @@ def reductions(program: Program) -> Program:
             return graph.emit("weighted_total", inner.args[0], attr=(value.attr, inner.attr), name=value.name)
         return graph.rebuild(value)
 
-    def dotted(value: Value) -> int:
-        """A sum of products."""
-        product = graph.emit("mul", *map(graph.new, value.args))
-        return graph.emit("total", product, attr=value.attr, name=value.name)
+    def spelled(rule: Callable[..., int]) -> Callable[[Value], int]:
+        return lambda value: rule(graph, value, *map(graph.new, value.args))
 
-    def normed(value: Value) -> int:
-        """The inverse root of a mean square."""
-        (groups, eps), (arg,) = value.attr, value.args
-        square = graph.emit("square", graph.new(arg))
-        share = groups / math.prod(values[arg].shape)
-        mean = graph.emit("weighted_total", square, attr=(groups, share))
-        return graph.emit("inv_sqrt", mean, attr=eps, name=value.name)
-
-    rules = {"scale": scaled, "total": summed, "dot": dotted, "inv_rms": normed}
+    rules = {"scale": scaled, "total": summed, "dot": spelled(dot), "inv_rms": spelled(inv_rms)}
     for value in values.values():
         graph.origin, graph.hint = value.origin, value.name
         timed = value.time in ("step", "sequence")
         graph.replace(value.id, rules.get(value.op, graph.rebuild)(value) if timed else graph.rebuild(value))
     return graph.done()
+
+
+def dot(graph: Rewrite, value: Value, left: int, right: int) -> int:
+    """total(a * b)."""
+    return graph.emit("total", graph.emit("mul", left, right), attr=value.attr, name=value.name)
+
+
+def inv_rms(graph: Rewrite, value: Value, arg: int) -> int:
+    """inv_sqrt(weighted_total(a * a, 1 / rows)), for each group of rows."""
+    groups, eps = value.attr
+    share = groups / math.prod(graph[arg].shape)
+    mean = graph.emit("weighted_total", graph.emit("square", arg), attr=(groups, share))
+    return graph.emit("inv_sqrt", mean, attr=eps, name=value.name)

@@ -5,11 +5,11 @@ A kernel adds up over the features of a sequence while it does the rest: it need
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from rnnspec.ir.graph import Rewrite
 from rnnspec.ir.program import Program, Value
+from rnnspec.passes.reductions import dot, inv_rms
 
 FEW = 512  # ids: up to here one matrix product is faster than looking for each of them
 
@@ -50,19 +50,6 @@ def log_softmax(graph: Rewrite, value: Value, arg: int) -> int:
 def norm2(graph: Rewrite, value: Value, arg: int) -> int:
     """sqrt(total(a * a))."""
     return graph.emit("sqrt", graph.emit("total", graph.emit("square", arg), attr=1), name=value.name)
-
-
-def dot(graph: Rewrite, value: Value, left: int, right: int) -> int:
-    """total(a * b)."""
-    return graph.emit("total", graph.emit("mul", left, right), attr=value.attr, name=value.name)
-
-
-def inv_rms(graph: Rewrite, value: Value, arg: int) -> int:
-    """inv_sqrt(weighted_total(a * a, 1 / rows)), for each group of rows."""
-    groups, eps = value.attr
-    share = groups / math.prod(graph[arg].shape)
-    mean = graph.emit("weighted_total", graph.emit("square", arg), attr=(groups, share))
-    return graph.emit("inv_sqrt", mean, attr=eps, name=value.name)
 
 
 def total(graph: Rewrite, value: Value, arg: int) -> int:

@@ -8,6 +8,7 @@ from rnnspec.ir.ops import VIEWS
 from rnnspec.ir.program import Value
 from rnnspec.ir.storage import Placement, Region
 from rnnspec.script.elementwise import UFUNCS
+from rnnspec.script.operands import number_of
 
 JOINED = frozenset(UFUNCS) | {"scale", "offset", "from_constant", "relu"}
 """Operations that do with each element what they do with all others, in one call."""
@@ -79,10 +80,7 @@ def _stored(values: Mapping[int, Value], item: int, placement: Placement) -> boo
 
 
 def _constant(values: Mapping[int, Value], item: int) -> bool:
-    value = values[item]
-    while value.op in ("spread", "expand") and value.args:
-        value = values[value.args[0]]
-    return value.op == "constant"
+    return number_of(values, item) is not None
 
 
 def _follows(first: int, second: int, placement: Placement) -> bool:

@@ -7,7 +7,7 @@ blocks need no special case.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from rnnspec.frontend.typed import Spec
@@ -44,6 +44,14 @@ class Loop:
             self.names.add(name)
             table[expression] = name
         return table[expression]
+
+
+def number_of(values: Mapping[int, Value], item: int) -> float | None:
+    """The number that a value is, however often it is repeated; None if it is none."""
+    value = values[item]
+    while value.op in ("spread", "expand"):
+        value = values[value.args[0]]
+    return value.attr if value.op == "constant" else None
 
 
 class Operands:
@@ -135,15 +143,10 @@ class Operands:
     def _spread(self, value: Value, groups: int) -> str:
         text = self.whole(value.args[0])
         scalar = text == "w.share" and self.scalar_share
-        if self._number(value) is not None or scalar or value.time == "fixed":
+        if number_of(self.values, value.id) is not None or scalar or value.time == "fixed":
             return text
         axes = 2 if groups and len(value.shape) == 1 else len(value.shape)
         return f"{text}[{'..., ' + 'None, ' * (axes - 1) + ':'}]" if axes > 1 else text
-
-    def _number(self, value: Value) -> float | None:
-        while value.op in ("spread", "expand"):
-            value = self.values[value.args[0]]
-        return value.attr if value.op == "constant" else None
 
     def _transposed(self, value: Value) -> str:
         text = self.whole(value.args[0])
@@ -180,7 +183,7 @@ class Operands:
     def operand(self, item: int, groups: int = 0) -> str:
         """A value where it is needed: over all steps in a map, of one step in a loop."""
         text = self.whole(item, groups)
-        if self.loop is None or self._number(self.values[item]) is not None or (text == "w.share" and self.scalar_share):
+        if self.loop is None or number_of(self.values, item) is not None or (text == "w.share" and self.scalar_share):
             return text
         wish = self._short(item) + ("_groups" if groups else "")
         return self.loop.local(text, wish, self.is_fixed(item), self.reserved)

@@ -19,7 +19,7 @@ from rnnspec.script.gpu.operations import ELEMENTS, HELPERS, literal
 from rnnspec.script.gpu.places import Block
 from rnnspec.script.gpu.plan import Atom, Plan, parts
 from rnnspec.script.gpu.special import SPECIAL, weight_columns
-from rnnspec.script.gpu.storage import Array, Storage
+from rnnspec.script.gpu.storage import Array, Kind, Storage
 from rnnspec.script.names import identifier
 
 Key = tuple[int, int, int, int]  # base, lag, low, high: elements of an array
@@ -87,9 +87,9 @@ class Kernel:
             self.parameters[array.text] = (array.kind, name)
         return self.parameters[array.text][1]
 
-    def given(self, attribute: str, kind: str = "int") -> str:
+    def given(self, attribute: str, kind: Kind = "int") -> str:
         """The name of an array that the frame of the script fills: `length`, `fresh`."""
-        return self.parameter(Array(f"w.{attribute}", attribute, kind, "sequence", 1))  # type: ignore[arg-type]
+        return self.parameter(Array(f"w.{attribute}", attribute, kind, "sequence", 1))
 
     def weight(self, atom: Atom) -> str:
         """An element of the row of a matrix that gives an element of a product; 0 behind the last column."""

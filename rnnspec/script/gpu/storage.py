@@ -26,13 +26,16 @@ OWN = frozenset(
 """Attributes of w with a meaning of their own."""
 
 
+Kind = Literal["real", "int"]
+
+
 @dataclass(frozen=True)
 class Array:
     """Memory: where the script has it, its name in a kernel, what it holds, and slices in front of and behind the steps."""
 
     text: str
     name: str
-    kind: Literal["real", "int"]
+    kind: Kind
     axes: Axes
     size: int
     front: int = 0

@@ -15,6 +15,7 @@ from benchmarks.gpu import floor, plan, table, targets, timing
 from benchmarks.gpu.guard import records
 from benchmarks.gpu.plan import CHECK, EAGER, GRAPH, JAX, LATENCIES, LAUNCHES, LAYER, OURS, SIZES, Case, Part
 from benchmarks.gpu.results import Results
+from rnnspec.run.gpu import NoGpu, Trouble
 from tests.gpu.marks import needs_nvrtc
 from tests.gpu.nvrtc import compiled
 
@@ -221,7 +222,19 @@ def test_floors() -> None:
 
 def run_command(monkeypatch: pytest.MonkeyPatch, parts: list[Part], arguments: list[str]) -> int:
     monkeypatch.setattr(command, "parts", lambda: parts)
+    monkeypatch.setattr(command, "require", lambda: None)
     return command.main(arguments)
+
+
+def test_without_a_gpu_there_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    def refuse() -> None:
+        raise NoGpu(Trouble("CuPy is not installed", "install it"))
+
+    monkeypatch.setattr(command, "require", refuse)
+    assert command.main(["--out", str(tmp_path / "results.json")]) == 2
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "error: the GPU cannot be used: CuPy is not installed\n  help: install it\n")
+    assert not (tmp_path / "results.json").exists()
 
 
 def test_every_record_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

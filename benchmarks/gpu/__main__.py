@@ -21,17 +21,23 @@ from benchmarks.gpu.guard import record, records
 from benchmarks.gpu.plan import OURS, Case, Part, parts
 from benchmarks.gpu.results import Results
 from benchmarks.gpu.table import report
+from rnnspec.run.gpu import NoGpu, require
 
 PACKAGES = ("numpy", "cupy-cuda13x", "cupy-cuda12x", "torch", "triton", "jax", "flashrnn")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure part after part, and write every record as it comes; 1 if nothing of ours could be timed."""
+    """Measure part after part, and write every record as it comes; 1 if nothing of ours could be timed, 2 without a GPU."""
     plan = parts()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description="How fast are scripts for the GPU?")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="where every number goes, as JSON")
     parser.add_argument("--only", nargs="+", choices=[part.name for part in plan], metavar="PART", help="only these parts")
     chosen = parser.parse_args(arguments)
+    try:
+        require()
+    except NoGpu as without:
+        print(f"error: the GPU cannot be used: {without}\n  help: {without.trouble.help}", file=sys.stderr)
+        return 2
     about = machine()
     found: list[Case] = []
     for one in everything([part for part in plan if part.name in (chosen.only or [part.name])], found):

@@ -97,7 +97,7 @@ def passes(level: int, batch: int, device: Name = "cpu") -> list[tuple[str, Pass
         ("differentiate", differentiate),
         ("simplify gradient", simplify),  # drops the adjoints that nobody reads
         ("join", join),  # where the adjoints are known: the gradients of joined matrices are parts of one product
-        ("weight gradients", weight_gradients),  # needs the stacked adjoints: one product for each stack
+        ("weight gradients", partial(weight_gradients, batch=batch)),  # needs the stacked adjoints: one product for each stack
         ("simplify products", simplify),
         ("reductions", reductions),  # behind the derivative, whose rules know the plain sums
         ("simplify sums", simplify),

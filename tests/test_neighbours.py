@@ -17,17 +17,17 @@ def in_loops(spec: Path, call: str) -> list[str]:
 
 def test_the_gates_of_an_lstm() -> None:
     calls = in_loops(FOLDER / "adding.rnn", "multiply")
-    assert "multiply(dh_ifoz_sum, dh_ifoz, out=dh_ifoz_sum)" in calls  # not one for the sigmoids and one for tanh
+    assert "multiply(dh_ifoz_sum, dh_ifoz, dh_ifoz_sum)" in calls  # not one for the sigmoids and one for tanh
     assert len([call for call in calls if "_sum" in call]) == 1
 
 
 def test_rows_that_wait_for_each_other(tmp_path: Path) -> None:
     assert in_loops(powers().sketch.write(tmp_path), "square") == [
-        "square(a, out=h_square)",
-        "square(h_square, out=h_square_2)",
+        "square(a, h_square)",
+        "square(h_square, h_square_2)",
     ]
 
 
 def test_rows_of_different_steps(tmp_path: Path) -> None:
     calls = in_loops(steps_apart().sketch.write(tmp_path), "square")
-    assert calls == ["square(a_last, out=h_square)", "square(b_last, out=h_square_2)"]
+    assert calls == ["square(a_last, h_square)", "square(b_last, h_square_2)"]

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from rnnspec.frontend.typed import Expr, Read
+from rnnspec.ir import products
 from rnnspec.ir.program import Program
 from rnnspec.ir.validate import validate
 from rnnspec.passes.differentiate import differentiate
@@ -409,16 +410,61 @@ def test_a_sum_that_others_read_stays() -> None:
 
 def test_sums_over_time_become_one_product() -> None:
     before = differentiate(program(RECURRENCE))
-    after = weight_gradients(before)
+    after = weight_gradients(before, batch=1)
     validate(after)
     assert new(before, after) == lines("""
-        W_T         [4, 4] fixed = copy(db_transpose)
-        dh_last     [4] step = matmul(W_T, dh)
-        dh_flat     [4] flat = flat(dh)
-        h_last_flat [4] flat = flat(h_last)
-        dW          [4, 4] fixed = gram(dh_flat, h_last_flat)
-        x_flat      [3] flat = flat(x)
-        dU          [4, 3] fixed = gram(dh_flat, x_flat)
+        dh_flat      [4] flat = flat(dh)
+        h_last_lines [4] lines = lines(h_last)
+        dW           [4, 4] fixed = gram(dh_flat, h_last_lines)
+        x_lines      [3] lines = lines(x)
+        dU           [4, 3] fixed = gram(dh_flat, x_lines)
+    """)
+
+
+def test_the_matrix_of_a_large_product_is_transposed_once() -> None:
+    before = differentiate(program(RECURRENCE))
+    assert new(before, weight_gradients(before, batch=products.UNCOPIED))[:2] == lines("""
+        W_T          [4, 4] fixed = copy(db_transpose)
+        dh_last      [4] step = matmul(W_T, dh)
+    """)
+
+
+def test_the_narrower_operand_of_a_sum_over_time_becomes_lines() -> None:
+    """If it is the left one, the product is that of the transposes; too many features stay columns."""
+    before = read("""
+        a    [4] step = input()
+        b    [6] step = input()
+        c    [300] step = input()
+        loss [4, 6] fixed = outer_sum(a, b)
+        dW   [300, 300] fixed = outer_sum(c, c)
+    """)
+    before = replace(before, roots=replace(before.roots, outputs=tuple(("", i) for i in before.values)))
+    assert new(before, weight_gradients(before, batch=1)) == lines("""
+        b_flat  [6] flat = flat(b)
+        a_lines [4] lines = lines(a)
+        loss_T  [6, 4] fixed = gram(b_flat, a_lines)
+        loss    [4, 6] fixed = transpose(loss_T)
+        c_flat  [300] flat = flat(c)
+        dW      [300, 300] fixed = gram(c_flat, c_flat)
+    """)
+
+
+def test_an_operand_is_not_stored_as_columns_and_as_lines() -> None:
+    """b meets the narrow a, and c, which is wider: it becomes lines for both."""
+    before = read("""
+        a    [4] step = input()
+        b    [6] step = input()
+        c    [8] step = input()
+        loss [4, 6] fixed = outer_sum(a, b)
+        dW   [8, 6] fixed = outer_sum(c, b)
+    """)
+    before = replace(before, roots=replace(before.roots, outputs=tuple(("", i) for i in before.values)))
+    assert new(before, weight_gradients(before, batch=1)) == lines("""
+        a_flat  [4] flat = flat(a)
+        b_lines [6] lines = lines(b)
+        loss    [4, 6] fixed = gram(a_flat, b_lines)
+        c_flat  [8] flat = flat(c)
+        dW      [8, 6] fixed = gram(c_flat, b_lines)
     """)
 
 
@@ -430,7 +476,7 @@ def test_a_concatenation_for_weight_gradients_alone_is_not_made() -> None:
         both [6] step = concat(a, b)
         loss [6, 4] fixed = outer_sum(both, a)
     """)
-    assert shown(weight_gradients(made)) == lines("""
+    assert shown(weight_gradients(made, batch=1)) == lines("""
         a      [4] step = input()
         b      [2] step = input()
         a_flat [4] flat = flat(a)
@@ -453,14 +499,15 @@ def test_parts_of_what_is_flattened_anyway_are_rows_of_it() -> None:
         dW   [4, 6] fixed = outer_sum(c, both)
     """)
     before = replace(before, roots=replace(before.roots, outputs=tuple(("", i) for i in before.values)))
-    assert new(before, weight_gradients(before)) == lines("""
+    assert new(before, weight_gradients(before, batch=1)) == lines("""
         both_flat [6] flat = flat(both)
         a_flat    [4] flat = rows(both_flat) {(0, 4)}
         db        [4] fixed = row_sum(a_flat)
         b_flat    [2] flat = rows(both_flat) {(4, 6)}
         dV        [2, 4] fixed = gram(b_flat, a_flat)
-        c_flat    [4] flat = flat(c)
-        dW        [4, 6] fixed = gram(c_flat, both_flat)
+        c_lines   [4] lines = lines(c)
+        dW_T      [6, 4] fixed = gram(both_flat, c_lines)
+        dW        [4, 6] fixed = transpose(dW_T)
     """)
 
 

@@ -6,6 +6,7 @@ A value has a feature shape only; batch is implicit, and how it relates to time 
     sequence   one array for each sequence       (h[T], a start, a condition)
     step       one array for each step           (states, gates, their adjoints)
     flat       all steps and sequences as columns of one matrix   (operands of the weight gradients)
+    lines      all steps and sequences as lines of one matrix     (the same)
 
 A number is a vector of one row.  Time enters by one operation only: `shift(v, k)` is v[t-k], and its start or zero outside
 the sequence.  A recurrence is a cycle through a shift; nothing else may be cyclic.
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Shape = tuple[int, ...]
-Time = Literal["fixed", "sequence", "step", "flat"]
+Time = Literal["fixed", "sequence", "step", "flat", "lines"]
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Literal
 
 from rnnspec.ir.program import Program, Shape, Value
 
-Storage = Literal["history", "step", "sequence", "flat", "fixed"]
-"""One slice a step; scratch of one step; one array for all sequences; all steps as columns; no time and no batch."""
+Storage = Literal["history", "step", "sequence", "flat", "lines", "fixed"]
+"""One slice a step; scratch of one step; one array for all sequences; all steps as columns, as lines; no time and no batch."""
 
 
 @dataclass(frozen=True)

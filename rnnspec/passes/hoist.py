@@ -37,10 +37,10 @@ def hoist_products(program: Program) -> Program:
 
 
 def is_large(value: Value, program: Program, batch: int) -> bool:
-    """Elementwise work and products with a matrix, on more elements than a call is worth."""
+    """Elementwise work on as many elements as a call is worth, and products with a matrix that give more."""
     product = value.op in ("matmul", "lookup") and program.values[value.args[0]].time == "fixed"
-    cheap = value.op in ELEMENTWISE or (product and len(value.shape) == 1)
-    return cheap and batch * math.prod(value.shape) > SMALL
+    size = batch * math.prod(value.shape)
+    return size >= SMALL if value.op in ELEMENTWISE else product and len(value.shape) == 1 and size > SMALL
 
 
 def is_fused(value: Value, program: Program) -> bool:

@@ -31,6 +31,7 @@ class Placer:
         self.copies: list[Copy] = []
         self.kept = {g for _, g in program.roots.gradients}  # live outside, in the vector of gradients
         self.carried: dict[int, int] = {}  # value -> the shift that owns the place it is carried in
+        self.joined: set[int] = set()  # concatenations with a state that is computed in them
         self._clock()
         for value in self.values.values():
             if value.op in DATA:
@@ -199,6 +200,7 @@ class Placer:
                 self.regions[item] = replace(whole, lag=shift.attr)
                 start = 0 if self._pinned(source) else self.span[self.block_of[source]][0]
                 self._take(source, part, start, self.last(source))
+                self.joined.add(item)
                 return
 
     def _place(self, item: int) -> None:
@@ -272,14 +274,28 @@ class Placer:
         )
         self.regions[item] = region or self._own(item, storage)
         self._leave(item)
+        inputs = self._inputs_behind(value) if item in self.joined else set()
         for arg, part in self._parts(value, self.regions[item]):
             until = max(end, self.last(arg)) if fits(arg) else end
-            if fits(arg) and self.storage(arg) in (storage, "step") and self.free(part, start(arg), until, arg):
+            if arg in inputs:
+                del self.buffers[arg]
+                self._take(arg, part, 0, self.end)
+            elif fits(arg) and self.storage(arg) in (storage, "step") and self.free(part, start(arg), until, arg):
                 self._take(arg, part, start(arg), until)
             elif not is_there(arg, part):
                 tick = self._copied_at(item, arg, storage)
                 self.copies.append(Copy(arg, part, tick))
                 self.buffers[part.buffer].lives.append(Life(part, 0 if pinned else tick, end, item))
+
+    def _inputs_behind(self, value: Value) -> set[int]:
+        """Inputs behind all states: a batch can bring them to their rows at once, and the states are still the first rows."""
+        found: set[int] = set()
+        for arg in reversed(value.args):
+            if self.values[arg].op == "shift" or any(self._lagged(arg)):
+                break
+            if self.values[arg].op == "input" and self.regions[arg].buffer == arg and value.args.count(arg) == 1:
+                found.add(arg)
+        return found
 
     def _copied_at(self, item: int, arg: int, storage: Storage) -> int:
         """What does not come from the loop itself is copied for all steps in front of it."""

@@ -1,9 +1,11 @@
 """Outer products summed over time become one matrix product behind the loop; transposes are taken once.
 
 outer_sum(a, b)          ->  gram(flat(a), flat(b))      flat: all steps and sequences as columns
+                             gram(flat(a), lines(b))     or as lines, where that is fast
+                             transpose(gram(flat(b), lines(a)))
 outer_sum(concat(a, c))  ->  concat of both              where nothing else reads the concatenation
 batch_sum(a)             ->  row_sum(flat(a))            where the gradient of a matrix flattens it anyway
-transpose(W) @ a         ->  copy(transpose(W)) @ a      a contiguous copy, faster for the many products of a loop
+transpose(W) @ a         ->  copy(transpose(W)) @ a      a contiguous copy, faster for many large products
 """
 
 from __future__ import annotations
@@ -12,19 +14,30 @@ from collections.abc import Iterator
 
 from rnnspec.ir.graph import Rewrite
 from rnnspec.ir.order import now_args, sort_values
+from rnnspec.ir.products import is_small
 from rnnspec.ir.program import Program, Value
 
+WIDEST = 256
+"""Features up to which lines are worth making.
 
-def weight_gradients(program: Program) -> Program:
+OpenBLAS, for AVX-512, multiplies columns with lines up to a fifth faster than columns with columns; but NumPy takes longer to
+make lines, the longer the more features there are.
+"""
+
+
+def weight_gradients(program: Program, batch: int) -> Program:
     """The same program with sums over time as products of whole sequences."""
-    return Products(program).run()
+    return Products(program, batch).run()
 
 
 class Products:
     """The program under rewriting."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, batch: int) -> None:
+        self.batch = batch
         self.program, self.values, self.users, self.graph = program, program.values, program.users(), Rewrite(program)
+        self.pairs = [v.args for v in self.values.values() if v.op == "outer_sum" and self._is_vector_of_steps(v.args[0])]
+        self.lefts = self._narrow_lefts()
 
     def run(self) -> Program:
         """Rewrite value by value: sums come last, when all that they could share exists."""
@@ -47,7 +60,7 @@ class Products:
 
     def _rewritten(self, value: Value) -> int:
         timed = bool(value.args) and self.values[value.args[0]].time == "step"
-        if value.op == "outer_sum" and timed and len(self.values[value.args[0]].shape) == 1:
+        if value.op == "outer_sum" and self._is_vector_of_steps(value.args[0]):
             return self._outer_sum(value)
         if value.op == "batch_sum" and timed and len(value.shape) == 1:
             return self._batch_sum(value.args[0], value.name)
@@ -58,8 +71,43 @@ class Products:
     # ---- products of whole sequences
     def _outer_sum(self, value: Value) -> int:
         left, right = value.args
-        grams = [self.graph.emit("gram", part, self._flat(right), name=value.name) for part in self._by_parts(left)]
+        if left in self.lefts:
+            turned = self.graph.emit("gram", self._flat(right), self._lines(left), name=f"{value.name}_T")
+            return self.graph.emit("transpose", turned, name=value.name)
+        parts = self._by_parts(left)
+        lined = self._can_be_lines(right) and not any(b == right and a in self.lefts for a, b in self.pairs)
+        second = self._lines(right) if lined else self._flat(right)
+        grams = [self.graph.emit("gram", part, second, name=value.name) for part in parts]
         return self.graph.emit("concat", *grams, name=value.name)
+
+    def _lines(self, item: int) -> int:
+        return self.graph.emit("lines", self.graph.new(item), name=f"{self.values[item].name}_lines")
+
+    def _narrow_lefts(self) -> set[int]:
+        """Left operands to be made lines: each is narrower than all that it meets.
+
+        What they meet becomes columns.  If it meets another left operand, that one must be lines as well; so the set shrinks
+        until there is none that does not fit.
+        """
+        wide = {a for a, b in self.pairs if self.values[a].shape[0] >= self.values[b].shape[0]}
+        narrow = {a for a, _ in self.pairs if self._can_be_lines(a)} - wide
+        while True:
+            columns = {b for a, b in self.pairs if a not in narrow}
+            rivals = {a for a, b in self.pairs if a in narrow and b in columns}
+            if not rivals:
+                return narrow
+            narrow -= rivals
+
+    def _can_be_lines(self, item: int) -> bool:
+        """Is a value so narrow that turning it costs little, and needed as columns by nobody else?"""
+        concats = [u for u in self.users[item] if u.op == "concat"]
+        in_concat = any(u.op in ("outer_sum", "batch_sum") for c in concats for u in self.users[c.id])
+        summed = in_concat or any(u.op == "batch_sum" for u in self.users[item]) or self._is_only_summed(self.values[item])
+        sides = {side for pair in self.pairs for side, arg in enumerate(pair) if arg == item}
+        return self.values[item].shape[0] <= WIDEST and len(sides) == 1 and not summed
+
+    def _is_vector_of_steps(self, item: int) -> bool:
+        return self.values[item].time == "step" and len(self.values[item].shape) == 1
 
     def _by_parts(self, item: int) -> list[int]:
         """The flat parts of a concatenation that is only summed; else the flat value itself."""
@@ -98,9 +146,9 @@ class Products:
 
     # ---- products of a step
     def _product(self, value: Value) -> int:
-        """A product with a matrix that is transposed once, not at every step."""
+        """A large product with a matrix that is transposed once, not at every step."""
         left = self.values[value.args[0]]
-        if left.op != "transpose" or left.time != "fixed":
+        if left.op != "transpose" or left.time != "fixed" or is_small(left.shape, self.batch):
             return self.graph.rebuild(value)
         matrix = self.graph.emit("copy", self.graph.new(left.id), name=f"{self.values[left.args[0]].name}_T")
         return self.graph.emit("matmul", matrix, self.graph.new(value.args[1]), name=value.name)

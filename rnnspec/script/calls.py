@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 
 from rnnspec.ir.program import Shape, Value
-from rnnspec.script import labels
+from rnnspec.script import labels, threads
 from rnnspec.script.elementwise import UFUNCS, clip, elu, halved, select, softplus, squash, ufunc
 from rnnspec.script.operands import Operands
 
@@ -89,7 +89,9 @@ def outer_sum(o: Operands, value: Value, out: str, args: list[str]) -> list[str]
 def gram(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
     """One product over time and batch."""
     rows, columns = map(o.size, value.shape)
-    return [f"matmul({args[0]}.reshape({rows}, -1), {args[1]}.reshape({columns}, -1).T, out={out})"]
+    lined = o.values[value.args[1]].time == "lines"
+    right = f"{args[1]}.reshape(-1, {columns})" if lined else f"{args[1]}.reshape({columns}, -1).T"
+    return [f"matmul({args[0]}.reshape({rows}, -1), {right}, out={out})"]
 
 
 def one_hot(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
@@ -142,7 +144,7 @@ def weighted_total(o: Operands, value: Value, out: str, args: list[str]) -> list
 def weighted_sum(o: Operands, value: Value, out: str, groups: int, row: str, name: str) -> list[str]:
     """A product with a row of weights, several times faster than a sum over that axis."""
     arg = o.values[value.args[0]]
-    ones = made_once(o, row.format(o.size(math.prod(arg.shape) // groups)), name)
+    ones = o.made_once(row.format(o.size(math.prod(arg.shape) // groups)), name)
     if groups == 1 and len(arg.shape) == 1:
         return [f"{'dot' if o.loop else 'matmul'}({ones}, {o.operand(arg.id)}, out={out})"]
     sums = f"{o.whole(value.id)}[..., None, :]"
@@ -150,11 +152,6 @@ def weighted_sum(o: Operands, value: Value, out: str, groups: int, row: str, nam
         short = o.name(value.id)
         sums = o.loop.local(sums, f"{short}_groups", o.is_fixed(value.id), o.reserved)
     return [f"matmul({ones}, {o.operand(arg.id, groups)}, out={sums})"]
-
-
-def made_once(o: Operands, expression: str, name: str) -> str:
-    """An array that does not change, where it is needed; for a loop it is made before it."""
-    return o.loop.local(expression, name, True, o.reserved) if o.loop else expression
 
 
 def dot(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
@@ -166,9 +163,9 @@ def dot(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
     return [f'einsum("...nb,...nb->...b", {a}, {b}, out={out})']
 
 
-def inv_sqrt(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+def inverse_root(o: Operands, a: str, eps: float, out: str) -> list[str]:
     """1 / sqrt(a + eps)."""
-    return [f"add({args[0]}, {value.attr!r}, out={out})", f"sqrt({out}, out={out})", f"divide(1, {out}, out={out})"]
+    return [f"add({a}, {o.number(eps)}, out={out})", f"sqrt({out}, out={out})", f"divide({o.number(1.0)}, {out}, out={out})"]
 
 
 def batch_sum(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
@@ -177,9 +174,14 @@ def batch_sum(o: Operands, value: Value, out: str, args: list[str]) -> list[str]
     return [f"add.reduce({sums}, axis=0, out={out})" if _timed(o, value) else f"{out}[...] = {sums}"]
 
 
+def row_sum(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """A product with ones adds up all columns."""
+    return [f"matmul({args[0]}.reshape({o.size(value.shape[0])}, -1), np.ones(w.T * w.B, {out}.dtype), out={out})"]
+
+
 def batch_total(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
     """A product with ones adds up the sequences; one column of sums serves all of them."""
-    return [f"{out}[...] = matmul({args[0]}, {made_once(o, 'np.ones((w.B, 1), p.vector.dtype)', 'ones_of_batch')})"]
+    return [f"{out}[...] = matmul({args[0]}, {o.made_once('np.ones((w.B, 1), p.vector.dtype)', 'ones_of_batch')})"]
 
 
 def inv_rms(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
@@ -189,10 +191,8 @@ def inv_rms(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
     square = Value(value.id, value.name, "dot", (value.args[0],) * 2, value.shape, value.time, groups)
     return [
         *dot(o, square, out, args),
-        f"multiply({out}, {groups / rows!r}, out={out})",
-        f"add({out}, {eps!r}, out={out})",
-        f"sqrt({out}, out={out})",
-        f"divide(1, {out}, out={out})",
+        f"multiply({out}, {o.number(groups / rows)}, out={out})",
+        *inverse_root(o, out, eps, out),
     ]
 
 
@@ -287,11 +287,11 @@ def itself(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
 
 CALLS: dict[str, Call] = {
     **dict.fromkeys(UFUNCS, ufunc),
-    "scale": lambda o, v, out, a: [f"multiply({a[0]}, {v.attr!r}, out={out})"],
-    "offset": lambda o, v, out, a: [f"add({a[0]}, {v.attr!r}, out={out})"],
-    "from_constant": lambda o, v, out, a: [f"subtract({v.attr!r}, {a[0]}, out={out})"],
+    "scale": lambda o, v, out, a: [f"multiply({a[0]}, {o.number(v.attr)}, out={out})"],
+    "offset": lambda o, v, out, a: [f"add({a[0]}, {o.number(v.attr)}, out={out})"],
+    "from_constant": lambda o, v, out, a: [f"subtract({o.number(v.attr)}, {a[0]}, out={out})"],
     "power": lambda o, v, out, a: [f"power({a[0]}, {v.attr!r}, out={out})"],
-    "relu": lambda o, v, out, a: [f"maximum({a[0]}, 0, out={out})"],
+    "relu": lambda o, v, out, a: [f"maximum({a[0]}, {o.number(0.0)}, out={out})"],
     "softplus": softplus,
     "elu": elu,
     "clip": clip,
@@ -315,7 +315,7 @@ CALLS: dict[str, Call] = {
     "weighted_total": weighted_total,
     "dot": dot,
     "inv_rms": inv_rms,
-    "inv_sqrt": inv_sqrt,
+    "inv_sqrt": lambda o, v, out, a: inverse_root(o, a[0], v.attr, out),
     "max": over_features("maximum.reduce({}, axis={}, out={})"),
     "min": over_features("minimum.reduce({}, axis={}, out={})"),
     "norm2": over_features("sqrt(add.reduce(square({}), axis={}), out={})"),
@@ -327,9 +327,10 @@ CALLS: dict[str, Call] = {
     "log_softmax": log_softmax,
     "batch_sum": batch_sum,
     "batch_total": batch_total,
-    "row_sum": lambda o, v, out, a: [f"add.reduce({a[0]}.reshape({o.size(v.shape[0])}, -1), axis=1, out={out})"],
+    "row_sum": row_sum,
     "time_sum": lambda o, v, out, a: [f"add.reduce({a[0]}, axis=0, out={out})"],
-    "flat": lambda o, v, out, a: [f"columns({a[0]}, {out})"],
+    "flat": lambda o, v, out, a: [f"copyto({out}, {a[0]}.transpose(1, 0, 2))"],
+    "lines": lambda o, v, out, a: [f"copyto({out}, {a[0]}.transpose(0, 2, 1))"],
     "last": last,
     "at_last": at_last,
     "step_at": step_at,
@@ -343,11 +344,5 @@ def _timed(o: Operands, value: Value) -> bool:
     return o.values[value.args[0]].time == "step"
 
 
-HELPERS = {
-    **labels.HELPERS,
-    "columns": '''def columns(a, out):
-    """(time, rows, batch) becomes (rows, time, batch): all steps as columns, a few at a time for the cache."""
-    for t in range(0, len(a), 4):
-        copyto(out[:, t : t + 4], a[t : t + 4].transpose(1, 0, 2))''',
-}
+HELPERS = {**labels.HELPERS, "groups": threads.HELPER}
 """Functions that the calls use, each in a script that needs it."""

@@ -35,10 +35,10 @@ def squash(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
         lines = [f"tanh({args[0]}, out={out})"]
     else:
         lines = [] if everything or args[0] == out else [f"copyto({out}, {args[0]})"]
-        lines += [f"multiply({args[0] if everything else p}, 0.5, out={p})" for p in parts]
+        lines += [f"multiply({args[0] if everything else p}, {o.number(0.5)}, out={p})" for p in parts]
         lines.append(f"tanh({out}, out={out})")
     for p in parts:
-        lines += [f"multiply({p}, 0.5, out={p})", f"add({p}, 0.5, out={p})"]
+        lines += [f"multiply({p}, {o.number(0.5)}, out={p})", f"add({p}, {o.number(0.5)}, out={p})"]
     return lines
 
 
@@ -84,7 +84,7 @@ def elu(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
 def clip(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
     """At least the one number, at most the other."""
     low, high = value.attr
-    return [f"maximum({args[0]}, {low!r}, out={out})", f"minimum({out}, {high!r}, out={out})"]
+    return [f"maximum({args[0]}, {o.number(low)}, out={out})", f"minimum({out}, {o.number(high)}, out={out})"]
 
 
 def select(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from rnnspec.frontend.typed import Spec
 from rnnspec.ir.ops import DATA, ELEMENTWISE, VIEWS
+from rnnspec.ir.products import groups_of_rows
 from rnnspec.ir.program import Block, Program, Value
 from rnnspec.ir.storage import Buffer, Copy, Placement, Region
 from rnnspec.script.body import Body
@@ -19,6 +20,30 @@ from rnnspec.script.sizes import matrix, shape_text, sizes_of
 from rnnspec.script.windows import back
 
 WIDTH = 116
+
+QUICK = ("add", "subtract", "multiply", "divide", "square", "sqrt", "exp", "tanh", "dot", "matmul")
+"""Functions that loops call most.  They take the array to write to as their last operand; all others are told `out=`."""
+
+FORWARD = '''\
+def forward(p, w):
+    """The loss; p holds the parameters, w the inputs and all storage.
+
+    A call in a loop writes to its `out`, or else to its last operand.
+    """'''
+
+WORKSPACE = '''\
+class Workspace:
+    """All storage of one window: inputs, values of every step, scratch; made once."""
+
+    def hold(self, shapes, dtype):
+        """Make arrays by their names, side by side in one block: large pages of memory, and each from a cache line on."""
+        per_line = 64 // np.dtype(dtype).itemsize
+        lengths = [-(-math.prod(shape) // per_line) * per_line for shape in shapes.values()]
+        block = np.zeros(sum(lengths) + per_line, dtype)
+        start = -block.ctypes.data % 64 // block.itemsize
+        for (name, shape), length in zip(shapes.items(), lengths):
+            setattr(self, name, block[start : start + math.prod(shape)].reshape(shape))
+            start += length'''
 
 
 def fast(program: Program, spec: Spec, placement: Placement) -> Body:
@@ -55,7 +80,7 @@ class FastPrinter:
             limited=tuple((n, o.whole(v)) for n, v in self.program.roots.limited),
             inputs=tuple((v.name, o.attribute[v.id]) for v in self.values.values() if v.op in ("input", "ids", "labels")),
             reads=filled(self.program, o.attribute),
-            carried=tuple(sorted(name for name, _ in self._states())),
+            carried=tuple(sorted(name for name, _, _ in self._states())),
         )
 
     # ---- forward and backward
@@ -99,7 +124,7 @@ class FastPrinter:
         way = "t = 1 .. T" if block.direction > 0 else "t = T .. 1"
         names = list(loop.steps.values())
         header = wrapped("for ", names, f" in w.steps_{loop.number}:  # {way}")
-        return [*head, *views, *zero, *header, *(f"    {line}" for line in lines)]
+        return [*head, *views, *zero, *header, *(f"    {positional(line)}" for line in lines)]
 
     def _first_reads(self) -> dict[int, list[Value]]:
         """Shifts with a start, by the operation that reads them first."""
@@ -154,11 +179,22 @@ class FastPrinter:
         return lines
 
     def _calls(self, value: Value) -> list[str]:
+        if value.op == "matmul":
+            return self._product(value)
         groups = self._groups(value)
         outside = ("concat", "total", "weighted_total", "dot", "inv_rms")
         args = [] if value.op in outside else [self.operands.operand(a, groups) for a in value.args]
         out = "" if value.op in ("concat", "mean_loss") else self.operands.operand(value.id, groups)
         return CALLS[value.op](self.operands, value, out, args)
+
+    def _product(self, value: Value) -> list[str]:
+        """A product with a matrix, whose rows come in groups where that is faster."""
+        o, (left, right) = self.operands, value.args
+        count = groups_of_rows(value, self.values, o.batch)
+        if count == 1:
+            return CALLS["matmul"](o, value, o.operand(value.id), [o.operand(left), o.operand(right)])
+        groups, each = f"groups({count})", "" if o.loop else "[:, None]"
+        return [f"matmul({o.matrix(left, groups)}, {o.operand(right)}{each}, out={o.operand(value.id, groups)})"]
 
     def _call_of(self, run: Run) -> list[str]:
         """The one call of values whose rows lie side by side."""
@@ -188,22 +224,28 @@ class FastPrinter:
 
     # ---- functions of the script
     def _function_forward(self, lines: list[str]) -> str:
-        head = ["def forward(p, w):", '    """The loss; p holds the parameters, w the inputs and all storage."""']
+        head = FORWARD.splitlines()
         for valid in self.program.leaves("valid"):
             head.append(f"    np.less(np.arange(w.T)[:, None, None], w.length, out=w.{self.operands.attribute[valid.id]})")
         if self.placement.windows and self._states():
             head.append("    if w.fresh:  # a sequence begins: its states start from zero")
-            head += [f"        w.{name}[:{b.front}] = 0" for name, b in self._states()]
+            head += [f"        w.{name}[:{front}{rows}] = 0" for name, front, rows in self._states()]
         return "\n".join([*head, *(f"    {line}" for line in lines), "    return loss"])
 
     def _function_backward(self, lines: list[str]) -> str:
         head = ["def backward(p, w, g):", '    """Gradients of the loss into g; forward must have run."""']
         return "\n".join([*head, *(f"    {line}" for line in lines or ["pass"])])
 
-    def _states(self) -> list[tuple[str, Buffer]]:
-        """Histories with slices in front of the first step: what goes on from window to window."""
+    def _states(self) -> list[tuple[str, int, str]]:
+        """Histories with slices in front of the first step, how many, and their rows: what goes on from window to window."""
         found = [b for b in self.placement.buffers.values() if b.front and b.storage == "history"]
-        return [(self.operands.attribute[b.id] + ("_all" if self._is_data(b) else ""), b) for b in found]
+        name = self.operands.attribute
+        return [(name[b.id] + ("_all" if self._is_data(b) else ""), b.front, self._rows_of_states(b)) for b in found]
+
+    def _rows_of_states(self, buffer: Buffer) -> str:
+        """Those in front of inputs, which a batch brings, as an index."""
+        inputs = [life.region.low for life in buffer.lives if self.values[life.value].op == "input"]
+        return f", :{self.operands.row(min(inputs))}" if inputs else ""
 
     def _is_data(self, buffer: Buffer) -> bool:
         return self.values[buffer.id].op in DATA
@@ -215,14 +257,16 @@ class FastPrinter:
         ]
         head += ["    T = old.T - new.seen  # steps in front of those that both have"] if back(self.spec) else []
         end = "T" if back(self.spec) else "old.T"
-        lines = [f"    copyto(new.{name}[:{b.front}], old.{name}[{end} : {end} + {b.front}])" for name, b in self._states()]
+        lines = [
+            f"    copyto(new.{name}[:{front}{rows}], old.{name}[{end} : {end} + {front}{rows}])"
+            for name, front, rows in self._states()
+        ]
         return "\n".join([*head, *(lines or ["    # nothing is remembered from step to step"])])
 
     def _allocate(self) -> str:
         """All storage, and the views that the loops iterate over."""
         lines = [
-            "class Workspace:",
-            '    """All storage of one window: inputs, values of every step, scratch; made once."""',
+            *WORKSPACE.splitlines(),
             "",
             "",
             "def allocate(T, B, dtype):",
@@ -232,30 +276,39 @@ class FastPrinter:
         ]
         if self.spec.model.masked:
             lines += ["    w.length = np.full(B, T)", "    w.mask = np.ones((T, 1, B), dtype)"]
+        arrays = list(self._arrays())
+        numbers = [f'        "{name}": {axes},' for name, axes, kind in arrays if kind == "dtype"]
+        lines += ["    w.hold({", *numbers, "    }, dtype)"] if numbers else []
+        lines += [f"    w.{name} = np.zeros({axes}, {kind})" for name, axes, kind in arrays if kind != "dtype"]
         for buffer in self.placement.buffers.values():
-            lines += self._array(buffer)
+            lines += self._beside(buffer)
+        inside = (v for v in self.program.leaves("input") if v.id not in self.placement.buffers)
+        lines += [f"    w.{self.operands.attribute[v.id]} = {self.operands.whole(v.id)}" for v in inside]
         for loop in self.loops:
             back = "[::-1]" if loop.direction < 0 else ""
             lines += [f"    {line}" for line in wrapped(f"w.steps_{loop.number} = list(zip(", list(loop.steps), f")){back}")]
         return "\n".join([*lines, "    return w"])
 
-    def _array(self, buffer: Buffer) -> list[str]:
+    def _arrays(self) -> Iterator[tuple[str, str, str]]:
+        """Name, shape and type of what is stored."""
+        for buffer in self.placement.buffers.values():
+            value, extra = self.values[buffer.id], buffer.front + buffer.back
+            scalar = value.op == "share" and self.operands.scalar_share
+            if buffer.id not in self.operands.gradients and value.op not in ("mean_loss", "mask", "numbers") and not scalar:
+                name = self.operands.attribute[buffer.id] + ("_all" if extra and value.op in DATA else "")
+                kind = "bool" if buffer.condition else "int" if value.op in ("ids", "labels") else "dtype"
+                yield name, axes_text(buffer, f"T + {extra}" if extra else "T", self.spec), kind
+
+    def _beside(self, buffer: Buffer) -> list[str]:
+        """What else w gets: numbers that the spec knows, and data without the slices in front of them and behind."""
         value, name = self.values[buffer.id], self.operands.attribute[buffer.id]
-        if buffer.id in self.operands.gradients or value.op in ("mean_loss", "mask"):
-            return []
         if value.op == "share" and self.operands.scalar_share:
             return ["    w.share = 1.0"]
         if value.op == "numbers":
             return [f"    w.{name} = {matrix(value)}"]
-        extra = buffer.front + buffer.back
-        axes = axes_text(buffer, f"T + {extra}" if extra else "T", self.spec)
-        kind = "bool" if buffer.condition else "int" if value.op in ("ids", "labels") else "dtype"
-        if extra and value.op in DATA:
-            return [
-                f"    w.{name}_all = np.zeros({axes}, {kind})",
-                f"    w.{name} = w.{name}_all[{buffer.front} : {buffer.front} + T]",
-            ]
-        return [f"    w.{name} = np.zeros({axes}, {kind})"]
+        if buffer.front + buffer.back and value.op in DATA:
+            return [f"    w.{name} = w.{name}_all[{buffer.front} : {buffer.front} + T]"]
+        return []
 
 
 def axes_text(buffer: Buffer, time: str, spec: Spec) -> str:
@@ -266,9 +319,15 @@ def axes_text(buffer: Buffer, time: str, spec: Spec) -> str:
         "step": [*shape, "B"],
         "sequence": [*shape, "B"],
         "flat": [*shape, "T", "B"],
+        "lines": ["T", "B", *shape],
         "fixed": shape,
     }[buffer.storage]
     return f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"
+
+
+def positional(line: str) -> str:
+    """A call of a loop without the words `out=`: NumPy takes a tenth of a short call to read them."""
+    return re.sub(rf"^({'|'.join(QUICK)})\((.*), out=(\w+)\)$", r"\1(\2, \3)", line)
 
 
 def wrapped(head: str, items: list[str], tail: str) -> list[str]:

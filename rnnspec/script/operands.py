@@ -1,8 +1,8 @@
 """Operands of the fast script: a value as an expression over all steps, or as a view of one step made once.
 
-An operand is printed as an expression over all steps (`w.h[:-1]`, `w.ifoz[:, 0:15]`).  In a map it is used as is; in a loop
-the same expression goes into `steps = list(zip(...))`: nothing is sliced in the loop, and forward and backward, lags and row
-blocks need no special case.
+An operand is printed as an expression over all steps (`w.h[:-1]`, `w.ifoz[:, 0:15]`).  In a map it is used as is.  For a loop,
+what does not change is made before it, numbers too; other expressions go into `steps = list(zip(...))`: nothing is sliced in
+the loop, and forward and backward, lags and row blocks need no special case.
 """
 
 from __future__ import annotations
@@ -19,8 +19,16 @@ from rnnspec.script.names import USED, identifier
 from rnnspec.script.sizes import row_text, size_text, sizes_of
 from rnnspec.script.windows import weighs_steps
 
-WORKSPACE = frozenset(["T", "B", "share", "mask", "length", "fresh", "seen"])
+WORKSPACE = frozenset(["T", "B", "share", "mask", "length", "fresh", "seen", "hold"])
 """Attributes of w with a meaning of their own."""
+
+
+NUMBERS = {-1.0: "minus_one", 0.0: "zero", 0.5: "half", 1.0: "one", 2.0: "two"}
+"""What numbers are called that many equations hold."""
+
+
+Groups = int | str
+"""In how many groups rows are split: a number, 0 for none, or the expression for one."""
 
 
 @dataclass
@@ -62,7 +70,7 @@ class Operands:
         model = spec.model
         self.reserved, self.masked = USED | own, model.masked
         self.sizes = sizes_of(model)
-        self.scalar_share = not weighs_steps(spec)
+        self.scalar_share, self.batch = not weighs_steps(spec), spec.train.batch
         self.gradients: dict[int, str] = {}
         for param, gradient in program.roots.gradients:
             if self.values[gradient].op not in VIEWS:
@@ -112,7 +120,7 @@ class Operands:
         return value
 
     # ---- expressions over all steps
-    def whole(self, item: int, groups: int = 0) -> str:
+    def whole(self, item: int, groups: Groups = 0) -> str:
         """A value for all steps; with `groups`, its rows split into that many."""
         value = self.values[item]
         if value.op == "constant":
@@ -131,7 +139,7 @@ class Operands:
             return f"{self.whole(value.args[0])}[{value.attr[0]}:{value.attr[1]}]"
         return self.region(self.placement.resolve(item), groups)
 
-    def _expanded(self, value: Value, groups: int) -> str:
+    def _expanded(self, value: Value, groups: Groups) -> str:
         inner = self.values[value.args[0]]
         if inner.op == "constant":
             return repr(inner.attr)
@@ -140,7 +148,7 @@ class Operands:
         text = self.whole(inner.id)
         return f"{text}.reshape({groups}, -1, 1)" if groups else f"{text}[..., None]"
 
-    def _spread(self, value: Value, groups: int) -> str:
+    def _spread(self, value: Value, groups: Groups) -> str:
         text = self.whole(value.args[0])
         scalar = text == "w.share" and self.scalar_share
         if number_of(self.values, value.id) is not None or scalar or value.time == "fixed":
@@ -152,7 +160,7 @@ class Operands:
         text = self.whole(value.args[0])
         return f"{text}.T" if value.time == "fixed" else f"{text}.swapaxes(-3, -2)"
 
-    def region(self, region: Region, groups: int = 0) -> str:
+    def region(self, region: Region, groups: Groups = 0) -> str:
         """Rows of a buffer, over all steps."""
         buffer = self.placement.buffers[region.buffer]
         text, lead = self._slices(region, buffer)
@@ -180,15 +188,33 @@ class Operands:
         return text + ("" if index == ":" else f"[{index}]"), "w.T, "
 
     # ---- operands of one call
-    def operand(self, item: int, groups: int = 0) -> str:
+    def operand(self, item: int, groups: Groups = 0) -> str:
         """A value where it is needed: over all steps in a map, of one step in a loop."""
-        text = self.whole(item, groups)
-        if self.loop is None or number_of(self.values, item) is not None or (text == "w.share" and self.scalar_share):
+        text, number = self.whole(item, groups), number_of(self.values, item)
+        if self.loop is None:
             return text
+        if number is not None:
+            return self.number(number)
+        if text == "w.share" and self.scalar_share:
+            return self.made_once("np.array(w.share, p.vector.dtype)", "share")
         wish = self._short(item) + ("_groups" if groups else "")
         return self.loop.local(text, wish, self.is_fixed(item), self.reserved)
 
-    def place(self, region: Region, wish: str, groups: int = 0) -> str:
+    def number(self, number: float) -> str:
+        """A number; for a loop as an array: NumPy reads a number of Python in the time of a thousand products."""
+        text = repr(number)
+        return self.made_once(f"np.array({text}, p.vector.dtype)", NUMBERS.get(number, "number")) if self.loop else text
+
+    def made_once(self, expression: str, wish: str) -> str:
+        """An array that does not change, where it is needed; for a loop it is made before it."""
+        return self.loop.local(expression, wish, True, self.reserved) if self.loop else expression
+
+    def matrix(self, item: int, groups: Groups) -> str:
+        """A matrix where it is needed, its rows in so many groups."""
+        text = f"{self.whole(item)}.reshape({groups}, -1, {self.size(self.values[item].shape[1])})"
+        return self.made_once(text, f"{self._short(item)}_groups") if self.loop else text
+
+    def place(self, region: Region, wish: str, groups: Groups = 0) -> str:
         """A region where it is needed."""
         text = self.region(region, groups)
         if self.loop is None:
@@ -207,6 +233,8 @@ class Operands:
 
     def _short(self, item: int) -> str:
         value = self.values[item]
+        if value.op == "transpose":
+            return f"{self._short(value.args[0])}_T"
         while value.op in VIEWS - {"rows", "shift"}:
             value = self.values[value.args[0]]
         if self._base(value).op in ("param", "stacked"):

@@ -77,11 +77,11 @@ def backwards(right: Any) -> Any:
 # ------------------------------------------------------------------ weight gradients, hoist
 
 
-def swapped(right: Pass) -> Pass:
+def swapped(right: Callable[..., Program]) -> Callable[..., Program]:
     """a b^T becomes b a^T."""
 
-    def wrong(program: Program) -> Program:
-        made = right(program)
+    def wrong(program: Program, batch: int) -> Program:
+        made = right(program, batch=batch)
         values = {i: replace(v, args=v.args[::-1]) if v.op == "gram" else v for i, v in made.values.items()}
         return replace(made, values=values)
 

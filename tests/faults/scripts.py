@@ -10,6 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
+
 from rnnspec.frontend import model
 from rnnspec.ir.storage import Region
 from rnnspec.passes.functions import FUNCTIONS
@@ -19,12 +21,13 @@ from rnnspec.script import expressions, neighbours, render
 from rnnspec.script.calls import CALLS
 from rnnspec.script.draws import DRAWS, Draw
 from rnnspec.script.fast import FastPrinter
+from rnnspec.script.operands import Operands
 from rnnspec.script.shares import OF_STEPS
 from rnnspec.script.steps import SPECIAL, Steps
 from rnnspec.script.textbook import TextbookPrinter
 from rnnspec.verify.probe import longest_lag
 from rnnspec.verify.truncation import Truncated
-from tests import test_draws, test_reach, test_resets, test_script_frame, test_truncation_cost
+from tests import test_draws, test_models, test_reach, test_resets, test_script_frame, test_truncation_cost
 from tests.faults.planting import Fault, Plant, attribute, instead, lines, models, row, text, windows
 from tests.faults.sketches import powers, steps_apart
 from tests.test_truncation import truncated
@@ -177,7 +180,20 @@ FORMULA = [partial(test_draws.formula_agrees, 1)]
 NUMBERS = [test_draws.numbers_are_right]
 DRAWN = [test_script_frame.test_draws_depend_on_the_step_alone]
 
+
+def in_other_order(right: Any) -> Any:
+    """The groups of rows of a matrix, backwards."""
+    return lambda self, item, groups: f"{right(self, item, groups)}[::-1]"
+
+
+def in_groups() -> None:
+    """A model whose products are in groups of rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        test_models.test_what_is_faster_for_large_models_is_right_too(0, patch)
+
+
 STEPS = [
+    Fault("groups of rows in another order", attribute(Operands, "matrix", in_other_order), [in_groups]),
     Fault("a start reads another step", row(CALLS, "step_at", other_attr(next_step)), models(1), (AssertionError, IndexError)),
     Fault("v[T] of short sequences", row(CALLS, "last", last_of_all), models(6)),
     Fault("v[T] of short sequences in the textbook", row(SPECIAL, "last", instead(textbook_last)), models(6)),
@@ -197,6 +213,7 @@ STEPS = [
 ]
 WINDOWS = [
     Fault("windows forget their state", attribute(FastPrinter, "_carry", instead(nothing_carried)), windows(5)),
+    Fault("windows clear their input", attribute(FastPrinter, "_rows_of_states", instead(lambda *_: "")), windows(24)),
     Fault("windows of the textbook forget", attribute(TextbookPrinter, "_carry", instead(nothing_carried)), windows(5)),
     Fault("starts learn in later windows", row(CALLS, "step_at", replaced(" * w.fresh", "")), windows(12)),
     Fault("starts learn in later windows of the textbook", row(SPECIAL, "step_at", without_fresh), windows(12)),

@@ -118,7 +118,7 @@ LOOSE = 1e-9
 def truncated(seed: int) -> Sketch | None:
     """A random model that can be learned in windows: it never looks ahead."""
     sketch = random_sketch(random.Random(seed))
-    ahead = any(sign in sketch.text() for sign in ("[t+", "[T]", "[T+", "reverse=true"))
+    ahead = any(sign in sketch.text() for sign in ("[t+", "[T]", "[T+", "over_time(", "reverse=true"))
     return None if ahead or sketch.loss.when != "step" else sketch
 
 

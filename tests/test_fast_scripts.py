@@ -24,6 +24,7 @@ inputs:
   x: vectors(X, size=3)
 targets:
   target: values(Y, size=5)
+states: {{h: 5}}
 model: |
   h[t] = {cell}
 loss: mse(h[t], target[t])
@@ -79,7 +80,7 @@ def test_the_next_window_keeps_its_own_input(tmp_path: Path) -> None:
     assert (new.x == 7).all() and not new.h_last_joined[0, :5].any()
 
 
-@pytest.mark.parametrize("cell", ["rnn(x[t] + x[t-1], units=5)", "rnn(concat(x[t-1], x[t]), units=5)"])
+@pytest.mark.parametrize("cell", ["rnn(x[t] + x[t-1], units=5)", "tanh(W @ x[t] + U @ h[t-1] + sum(x[t-1]) + b)"])
 def test_an_input_that_is_read_at_another_step_has_an_array_of_its_own(tmp_path: Path, cell: str) -> None:
     w = script(tmp_path, cell).prepare(batch(), np.dtype(np.float64))
     assert np.shares_memory(w.x, w.x_all)

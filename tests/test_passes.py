@@ -431,14 +431,16 @@ def test_the_matrix_of_a_large_product_is_transposed_once() -> None:
 
 def test_the_narrower_operand_of_a_sum_over_time_becomes_lines() -> None:
     """If it is the left one, the product is that of the transposes; too many features stay columns."""
-    before = read("""
+    before = read(
+        """
         a    [4] step = input()
         b    [6] step = input()
         c    [300] step = input()
         loss [4, 6] fixed = outer_sum(a, b)
         dW   [300, 300] fixed = outer_sum(c, c)
-    """)
-    before = replace(before, roots=replace(before.roots, outputs=tuple(("", i) for i in before.values)))
+    """,
+        outputs=["dW"],
+    )
     assert new(before, weight_gradients(before, batch=1)) == lines("""
         b_flat  [6] flat = flat(b)
         a_lines [4] lines = lines(a)
@@ -451,14 +453,16 @@ def test_the_narrower_operand_of_a_sum_over_time_becomes_lines() -> None:
 
 def test_an_operand_is_not_stored_as_columns_and_as_lines() -> None:
     """b meets the narrow a, and c, which is wider: it becomes lines for both."""
-    before = read("""
+    before = read(
+        """
         a    [4] step = input()
         b    [6] step = input()
         c    [8] step = input()
         loss [4, 6] fixed = outer_sum(a, b)
         dW   [8, 6] fixed = outer_sum(c, b)
-    """)
-    before = replace(before, roots=replace(before.roots, outputs=tuple(("", i) for i in before.values)))
+    """,
+        outputs=["dW"],
+    )
     assert new(before, weight_gradients(before, batch=1)) == lines("""
         a_flat  [4] flat = flat(a)
         b_lines [6] lines = lines(b)

@@ -13,7 +13,7 @@ UNCOPIED = 1_000_000
 """Multiplications up to which OpenBLAS, for AVX-512, reads matrices where they are.
 
 Those of a larger product it copies first; in groups of rows that are small enough the product takes a fifth less.  For AVX2 it
-always copies, and groups cost a few hundredths.
+always copies, and groups cost up to a tenth.
 """
 
 FEWEST_ROWS = 32

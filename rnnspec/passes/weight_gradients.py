@@ -59,10 +59,9 @@ class Products:
                 yield value.id
 
     def _rewritten(self, value: Value) -> int:
-        timed = bool(value.args) and self.values[value.args[0]].time == "step"
         if value.op == "outer_sum" and self._is_vector_of_steps(value.args[0]):
             return self._outer_sum(value)
-        if value.op == "batch_sum" and timed and len(value.shape) == 1:
+        if value.op == "batch_sum" and self._is_vector_of_steps(value.args[0]):
             return self._batch_sum(value.args[0], value.name)
         if value.op == "matmul" and value.time == "step":
             return self._product(value)

@@ -28,10 +28,10 @@ FORWARD = '''\
 def forward(p, w):
     """The loss; p holds the parameters, w the inputs and all storage.
 
-    A call in a loop writes to its `out`, or else to its last operand.
+    In a loop, arithmetic names its result last: multiply(a, b, c) writes a * b to c.
     """'''
 
-WORKSPACE = '''\
+STORAGE = '''\
 class Workspace:
     """All storage of one window: inputs, values of every step, scratch; made once."""
 
@@ -266,7 +266,7 @@ class FastPrinter:
     def _allocate(self) -> str:
         """All storage, and the views that the loops iterate over."""
         lines = [
-            *WORKSPACE.splitlines(),
+            *STORAGE.splitlines(),
             "",
             "",
             "def allocate(T, B, dtype):",

@@ -29,7 +29,7 @@ class Flags:
         self.f_contiguous: bool = host.flags.f_contiguous
 
 
-class ndarray:  # noqa: N801 (the name that CuPy gives it)
+class ndarray:  # the name that CuPy gives it
     """An array on the device; `_host` is a view of its memory that only the device may look at."""
 
     def __init__(self, memory: Memory, host: Host) -> None:
@@ -126,7 +126,7 @@ class ndarray:  # noqa: N801 (the name that CuPy gives it)
         return ndarray(self._memory, host)
 
     @property
-    def T(self) -> ndarray:  # noqa: N802 (the name that CuPy gives it)
+    def T(self) -> ndarray:  # the name that CuPy gives it
         """The array with its axes in the other order."""
         return self._view(self._host.T)
 

@@ -31,6 +31,7 @@ from rnnspec.passes.halve import halve
 from rnnspec.passes.hoist import hoist, hoist_products
 from rnnspec.passes.join import join
 from rnnspec.passes.lookups import lookups
+from rnnspec.passes.loss_dots import loss_dots
 from rnnspec.passes.lower import lower
 from rnnspec.passes.materialise import materialise
 from rnnspec.passes.past_products import past_products
@@ -101,6 +102,7 @@ def passes(level: int, batch: int, device: Name = "cpu") -> list[tuple[str, Pass
         ("simplify products", simplify),
         ("reductions", reductions),  # behind the derivative, whose rules know the plain sums
         ("simplify sums", simplify),
+        ("loss dots", loss_dots),  # behind all that reads the terms of the loss
         ("halve", halve),  # behind the derivative, which knows the sigmoid as a whole
         ("starts", starts),  # what begins in several ways is stored for each
         ("materialise", materialise),  # what is repeated over steps or rows, where it is needed as a whole

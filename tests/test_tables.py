@@ -16,7 +16,10 @@ from rnnspec.script.steps import SPECIAL
 from rnnspec.verify import in_complex, in_torch
 from rnnspec.verify.reference import DRAWN
 
-FAST = {"halved", "inv_sqrt", "gram", "lookup", "lookup_sum", "beside", "columns", "weighted_total", "row_sum", "flat", "lines"}
+FAST = {
+    "beside", "columns", "flat", "gram", "halved", "inv_sqrt", "lines", "lookup", "lookup_sum", "mean_dot", "row_sum",
+    "weighted_total",
+}  # fmt: skip
 """Operations that only passes of the fast script make."""
 
 BACKWARD = {"outer_sum", "dot", "at_last", "step_at", "softmax_error"}
@@ -54,7 +57,7 @@ def test_every_operation_is_printed_as_a_kernel_or_a_product() -> None:
         "batch_sum"
     }  # of matrix products, always; `matmul` and `outer_sum` where their matrices are those of all sequences
     spelled = {"softmax", "log_softmax", "norm2", "dot", "inv_rms"}  # by a pass
-    of_passes = {"gram", "row_sum", "flat", "lines", "beside", "columns", "halved"}  # that a GPU has no use for
+    of_passes = {"gram", "row_sum", "flat", "lines", "beside", "columns", "halved", "mean_dot"}  # that a GPU has no use for
     whole = {"add", "mul", "squash", "min", "max", "mean_loss", "lookup_sum"}  # these have lines of their own
     rows = (set(ELEMENTS) - {"tanh", "sigmoid", "start"}) | set(SPECIAL_KERNEL) | whole | library
     assert rows == COMPUTED - spelled - of_passes

@@ -225,6 +225,7 @@ OPS: dict[str, Op] = {
     "cross_entropy": Op("other", number, latest, "-log_softmax(a) at the class; operands: a, class, log_softmax(a)"),
     "softmax_error": Op("other", first, latest, "softmax(a) - one_hot(class), from log_softmax(a)"),
     "mean_loss": Op("other", number, always("fixed"), "the sum of loss terms times their share", summed=True),
+    "mean_dot": Op("other", number, always("fixed"), "the same for k times the sum of all a * b of a step", "k", summed=True),
 }
 
 

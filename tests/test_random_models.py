@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -160,6 +161,10 @@ def once_found() -> dict[str, Sketch]:
             {"y": tanh(add(at(w, x), at(p("U", Y, Y), step("y", Y, -3))))},
             starts=(Start("y", 3, p("h_start", Y)),),
             masked=True,
+        ),
+        "loss_that_alone_looks_ahead": replace(
+            sketch({"y": tanh(add(at(w, x), at(p("U", Y, Y), step("y", Y, 1))))}, masked=True),
+            loss=call("mse", step("y", Y, -1), Read("target", (Y,), "step")),
         ),
     }
 

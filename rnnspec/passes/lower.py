@@ -218,10 +218,11 @@ class Lowering(Operands):
     # ---- loss
     def finish(self, name: str) -> Program:
         """Add the loss and gather the roots."""
-        self._keep_leads()
         outputs = self._outputs()  # before the loss: to predict, a script runs up to it
         self._at(self.model.loss_span, "loss")
         value = self.expression(self.model.loss)
+        self._keep_leads()  # when all that looks ahead has been read
+        self._at(self.model.loss_span, "loss")
         value = self.at_time(value, self.graph[self.share].time)
         loss = self.graph.emit("mean_loss", value, self.share, name="loss")
         return self.graph.finish(name, Roots(loss, outputs, averages=tuple(self.averages)))

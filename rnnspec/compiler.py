@@ -102,7 +102,7 @@ def passes(level: int, batch: int, device: Name = "cpu") -> list[tuple[str, Pass
         ("simplify products", simplify),
         ("reductions", reductions),  # behind the derivative, whose rules know the plain sums
         ("simplify sums", simplify),
-        ("loss dots", loss_dots),  # behind all that reads the terms of the loss
+        ("loss dots", loss_dots),  # behind the passes that look for its sums and products
         ("halve", halve),  # behind the derivative, which knows the sigmoid as a whole
         ("starts", starts),  # what begins in several ways is stored for each
         ("materialise", materialise),  # what is repeated over steps or rows, where it is needed as a whole

@@ -32,6 +32,7 @@ HEADINGS = {
     "all steps at once:": ("map", 0),
     "for t = 1 .. T:": ("loop", 1),
     "for t = T .. 1:": ("loop", -1),
+    "some steps at a time:": ("parts", 0),
 }
 LINE = re.compile(r"(\S+) \[([\d, ]*)\] (\w+) = (\w+)\((.*?)\)( \{(.*)\})?")
 

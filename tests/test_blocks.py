@@ -39,7 +39,7 @@ def blocks(made: Program) -> list[str]:
     """The blocks of a program, checked: headings, and lines without their indentation."""
     validate(made)
     found = shown(made)
-    return found[next(k for k, line in enumerate(found) if line.startswith(("all", "for"))) :]
+    return found[next(k for k, line in enumerate(found) if line.startswith(("all steps", "for t"))) :]
 
 
 def by_hoist(text: str, batch: int = 1) -> list[str]:
@@ -128,6 +128,44 @@ def test_the_textbook_gradient_runs_through_the_loops_backwards() -> None:
             dW       [4, 4] fixed = outer_sum(dsum, h_last)
             db       [4] fixed = batch_sum(dsum)
             dU       [4, 3] fixed = outer_sum(dsum, x)
+    """)
+
+
+def test_sums_over_columns_are_a_block_of_their_own() -> None:
+    """What is computed from the same loop, and what reads the sums, stays outside."""
+    found = by_hoist("""
+        x      [3] step = input()
+        h_last [4] step = shift(h) {1}
+        h      [4] step = exp(h_last)
+        h_flat [4] flat = flat(h)
+        sums   [4] fixed = row_sum(h_flat)
+        few    [2] flat = rows(h_flat) {(0, 2)}
+        out    [4] step = exp(h)
+        lines  [3] lines = lines(x)
+        dW     [2, 3] fixed = gram(few, lines)
+        turned [3, 2] fixed = transpose(dW)
+        twice  [3, 2] fixed = scale(turned) {2.0}
+        sum    [4] fixed = batch_sum(out)
+        both   [1] fixed = total(sums) {1}
+        rows   [1] fixed = total(twice) {1}
+        all    [1] fixed = total(sum) {1}
+        loss   [1] fixed = add(both, rows, all)
+    """)
+    assert found[found.index("h [4] step = exp(h_last)") + 1 :] == lines("""
+        all steps at once:
+            out    [4] step = exp(h)
+            sum    [4] fixed = batch_sum(out)
+            all    [1] fixed = total(sum) {1}
+        some steps at a time:
+            h_flat [4] flat = flat(h)
+            sums   [4] fixed = row_sum(h_flat)
+            lines  [3] lines = lines(x)
+            dW     [2, 3] fixed = gram(few, lines)
+        all steps at once:
+            both   [1] fixed = total(sums) {1}
+            twice  [3, 2] fixed = scale(turned) {2.0}
+            rows   [1] fixed = total(twice) {1}
+            loss   [1] fixed = add(both, rows, all)
     """)
 
 

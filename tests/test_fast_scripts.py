@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from types import ModuleType
@@ -104,6 +105,70 @@ def test_groups_of_rows(rows: int, inner: int, sequences: int, groups: int) -> N
         2: Value(2, "y", "matmul", (0, 1), (rows,), "step"),
     }
     assert groups_of_rows(values[2], values, sequences) == groups
+
+
+PARTS = {
+    (64, 16): [64],
+    (100, 32): [25] * 4,
+    (65, 32): [21, 22, 22],  # as even as can be
+    (3, 5000): [1, 1, 1],  # one step at least
+}
+"""The steps of each part, by steps and sequences."""
+
+
+@pytest.mark.parametrize(("shape", "expected"), PARTS.items())
+def test_weight_gradients_are_summed_some_in_parts(tmp_path: Path, shape: tuple[int, int], expected: list[int]) -> None:
+    steps, sequences = shape
+    w = script(tmp_path, "lstm(x[t], units=5)").allocate(steps, sequences, np.dtype(np.float32))
+    assert [step for part, _ in w.parts for step in range(steps)[part]] == list(range(steps))
+    assert [len(range(steps)[part]) for part, _ in w.parts] == [length for _, length in w.parts] == expected
+    assert w.h_last_joined_lines.shape == (max(expected), sequences, 9)
+
+
+def parts_add_up(cell: str, folder: Path) -> None:
+    """The gradient of six parts is that of one, whatever was in its place before."""
+    made = script(folder, cell)
+    params, given = made.init(0), batch(steps=11)
+    _, whole = made.loss_and_gradients(params, given)
+    made.in_parts = lambda T, B: [(slice(k, min(k + 2, T)), min(2, T - k)) for k in range(0, T, 2)]
+    made.workspace.cache_clear()
+    p, w, g = made.views(params), made.prepare(given, np.dtype(np.float64)), made.Views(np.float64)
+    for _ in range(2):
+        g.vector[...] = 1
+        made.forward(p, w)
+        made.backward(p, w, g)
+        for name, gradient in whole.items():
+            assert np.linalg.norm(g.named[name] - gradient) <= 1e-13 * np.linalg.norm(gradient) > 0, name
+
+
+BOTH_WAYS = "a[t] + b[t]\n  a[t] = gru(x[t], units=5)\n  b[t] = gru(x[t], units=5, reverse=true)"
+"""Two loops whose gradients read the same copy of the input."""
+
+
+@pytest.mark.parametrize("cell", ["lstm(x[t], units=5)", "tanh(W @ x[t-2] + U @ h[t-1] + b)", BOTH_WAYS])
+def test_the_parts_of_a_gradient_add_up(cell: str, tmp_path: Path) -> None:
+    parts_add_up(cell, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        (
+            "",
+            "loss = float(matmul(w.ddifference.reshape(w.T, 1, -1), w.ddifference.reshape(w.T, -1, 1)).sum() * w.share * 0.2)",
+        ),
+        (
+            "  truncation: tbptt(2, 4)\n",  # where steps differ in what they weigh
+            'loss = float((einsum("tnb,tnb->tb", w.ddifference, w.ddifference) * w.share[:, 0]).sum() * 0.2)',
+        ),
+    ],
+)
+def test_a_loss_of_squares_is_one_operation(tmp_path: Path, setting: str, line: str) -> None:
+    made = script(tmp_path, "rnn(x[t], units=5)", setting)
+    assert line in inspect.getsource(made.forward)
+    given, params = batch(), made.init(0)
+    wanted = np.mean((made.predict(params, {"x": given["x"]})["h"] - given["target"]) ** 2)
+    assert made.loss(params, given) == pytest.approx(wanted, rel=1e-14)
 
 
 def test_loops_convert_no_numbers() -> None:

@@ -14,6 +14,7 @@ from rnnspec.ir.validate import validate
 from rnnspec.passes.differentiate import differentiate
 from rnnspec.passes.join import join
 from rnnspec.passes.lookups import lookups
+from rnnspec.passes.loss_dots import loss_dots
 from rnnspec.passes.lower import lower
 from rnnspec.passes.materialise import materialise
 from rnnspec.passes.names import common_name
@@ -538,6 +539,38 @@ def test_factors_before_and_behind_a_sum_are_its_weight() -> None:
         one   [1] step = mul(less, both)
         h     [4] step = spread(one) {(1, (4,))}
     """)
+
+
+def test_a_loss_of_products_is_one_operation() -> None:
+    """Not of three, not in groups, not of what is only repeated, and not where the products or their sum are read elsewhere."""
+    text = """
+        a     [4] step = input()
+        b     [4] step = input()
+        ab    [4] step = mul(a, b)
+        total [1] step = total(ab) {1}
+        share [1] step = share()
+        loss  [1] fixed = mean_loss(total, share)
+    """
+    alike = lines("""
+        a     [4] step = input()
+        b     [4] step = input()
+        share [1] step = share()
+        loss  [1] fixed = mean_dot(a, b, share) {1.0}
+    """)
+    assert shown(loss_dots(read(text))) == alike
+    square = text.replace("mul(a, b)", "square(a)").replace("total(ab) {1}", "weighted_total(ab) {(1, 0.25)}")
+    assert shown(loss_dots(read(square)))[-1] == "loss [1] fixed = mean_dot(a, a, share) {0.25}"
+    for changed in (
+        text.replace("mul(a, b)", "mul(a, b, b)"),
+        text.replace("mul(a, b)", "add(a, b)"),
+        text.replace("total [1]", "total [2]").replace("{1}", "{2}"),
+        text.replace("b     [4] step = input()", "c [1] step = input()\n b [4] step = spread(c) {(1, (4,))}"),
+    ):
+        assert shown(loss_dots(read(changed))) == shown(read(changed))
+    for item, size in {"ab": 4, "total": 1}.items():
+        assert shown(loss_dots(read(text, outputs=[item]))) == shown(read(text))
+        twice = read(text.replace("share [", f"other [{size}] step = exp({item})\n share ["), outputs=["other"])
+        assert shown(loss_dots(twice)) == shown(twice)
 
 
 def test_what_is_repeated_gets_storage_only_where_a_product_reads_it() -> None:

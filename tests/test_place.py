@@ -197,3 +197,30 @@ def test_a_part_that_stands_twice_in_a_concatenation_is_copied() -> None:
 def test_a_view_shows_the_rows_of_what_it_reads() -> None:
     made = place(read(CONCAT))
     assert made.resolve(named(made, "top")) == made.regions[named(made, "a")]
+
+
+# ------------------------------------------------------------------ sums by parts
+
+
+def test_sums_by_parts_and_what_they_read_are_there_for_all_parts() -> None:
+    made = place(
+        read("""
+        storage and views:
+            x      [4] step = input()
+        all steps at once:
+            h      [4] step = exp(x)
+        some steps at a time:
+            h_flat [4] flat = flat(h)
+            sums   [4] fixed = row_sum(h_flat)
+            dW     [4, 4] fixed = gram(h_flat, h_flat)
+        all steps at once:
+            twice  [4] fixed = scale(sums) {2.0}
+            rows   [1] fixed = total(dW) {1}
+            all    [1] fixed = total(twice) {1}
+            loss   [1] fixed = add(rows, all)
+    """)
+    )
+    lives = {life.value: life for buffer in made.buffers.values() for life in buffer.lives}
+    first, last = made.spans[1]
+    assert lives[named(made, "h")].end == lives[named(made, "h_flat")].end == last
+    assert lives[named(made, "sums")].start == lives[named(made, "dW")].start == first

@@ -83,6 +83,45 @@ def test_broken_programs_are_refused(case: str) -> None:
         validate(read(broken, outputs=["h_T"], gradients=[("W", "dW")]))
 
 
+PARTS = """
+    storage and views:
+        a      [2] step = input()
+        b      [3] step = input()
+    some steps at a time:
+        a_flat [2] flat = flat(a)
+        lines  [3] lines = lines(b)
+        dW     [2, 3] fixed = gram(a_flat, lines)
+        dV     [2, 2] fixed = gram(a_flat, a_flat)
+    all steps at once:
+        loss   [1] fixed = total(dW) {1}
+        more   [1] fixed = total(dV) {1}
+"""
+"""Sums by parts, and what is made of them."""
+BROKEN_PARTS = {
+    "something else in parts": (
+        r"lines  \[3\] lines = lines\(b\)",
+        "c [3] step = exp(b)\n lines [3] lines = lines(c)",
+        "only sums",
+    ),
+    "a sum read in its parts": (r"    all steps at once:\n", "", "only sums|before it is computed"),
+    "columns read behind their parts": (
+        r"more   \[1\] fixed = total\(dV\) \{1\}",
+        "more [2] fixed = row_sum(a_flat)",
+        "one part",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_PARTS)
+def test_broken_parts_are_refused(case: str) -> None:
+    validate(read(PARTS, outputs=["more"]))
+    old, put, message = BROKEN_PARTS[case]
+    broken, count = re.subn(old, put, PARTS)
+    assert count == 1
+    with pytest.raises(ValueError, match=message):
+        validate(read(broken, outputs=["more"]))
+
+
 def test_a_gradient_has_the_shape_of_its_parameter() -> None:
     program = good()
     wrong = replace(program.roots, gradients=((program.roots.gradients[0][0], program.roots.loss),))

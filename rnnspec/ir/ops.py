@@ -188,7 +188,7 @@ OPS: dict[str, Op] = {
     "matmul": Op("other", product, latest, "A @ b"),
     "outer": Op("other", outer, latest, "a b^T, a matrix for each step"),
     "outer_sum": Op("other", outer, always("fixed"), "a b^T summed over all but rows: steps, sequences, columns", summed=True),
-    "gram": Op("other", outer, always("fixed"), "the same as one product, from columns and columns, or columns and lines"),
+    "gram": Op("other", outer, always("fixed"), "a b^T, summed: columns and columns, or columns and lines", summed=True),
     "one_hot": Op("other", lambda a, n: (n,), latest, "a vector with 1 at the place that the id names", "size", silent=True),
     "lookup": Op("other", lambda a, _: a[0].shape[:1], lambda a, _: a[1].time, "W @ one_hot(id): a column of W"),
     "lookup_sum": Op("other", matrix_of, always("fixed"), "columns added up by id", "columns", summed=True),
@@ -209,11 +209,11 @@ OPS: dict[str, Op] = {
     "copy": Op("other", first, latest, "the same in storage of its own"),
     # crossing time and batch
     "batch_sum": Op("other", first, always("fixed"), "the sum over steps and sequences", summed=True),
-    "row_sum": Op("other", first, always("fixed"), "the same from a flat operand"),
+    "row_sum": Op("other", first, always("fixed"), "the sum of all columns", summed=True),
     "batch_total": Op("other", first, latest, "the sum over the sequences of a step, repeated for each of them"),
     "time_sum": Op("other", first, always("sequence"), "the sum over the steps of each sequence", summed=True),
-    "flat": Op("other", first, always("flat"), "all steps and sequences as columns"),
-    "lines": Op("other", first, always("lines"), "all steps and sequences as lines"),
+    "flat": Op("other", first, always("flat"), "steps and sequences as columns"),
+    "lines": Op("other", first, always("lines"), "steps and sequences as lines"),
     "last": Op("other", first, always("sequence"), "v[T]: the value at the last valid step", whole=True),
     "at_last": Op("other", first, always("step"), "a value at the last valid step, zero at all others"),
     "step_at": Op("other", first, always("sequence"), "the value at a step; 0 where the window goes on", "index", whole=True),
@@ -225,7 +225,7 @@ OPS: dict[str, Op] = {
     "cross_entropy": Op("other", number, latest, "-log_softmax(a) at the class; operands: a, class, log_softmax(a)"),
     "softmax_error": Op("other", first, latest, "softmax(a) - one_hot(class), from log_softmax(a)"),
     "mean_loss": Op("other", number, always("fixed"), "the sum of loss terms times their share", summed=True),
-    "mean_dot": Op("other", number, always("fixed"), "the same for k times the sum of all a * b of a step", "k", summed=True),
+    "mean_dot": Op("other", number, always("fixed"), "the same, for terms that are k times the sum of a * b", "k", summed=True),
 }
 
 

@@ -5,8 +5,8 @@ A value has a feature shape only; batch is implicit, and how it relates to time 
     fixed      no time and no batch              (parameters, their gradients)
     sequence   one array for each sequence       (h[T], a start, a condition)
     step       one array for each step           (states, gates, their adjoints)
-    flat       all steps and sequences as columns of one matrix   (operands of the weight gradients)
-    lines      all steps and sequences as lines of one matrix     (the same)
+    flat       steps and sequences as columns of one matrix       (operands of the weight gradients; for some
+    lines      steps and sequences as lines of one matrix          steps at a time, where blocks say so)
 
 A number is a vector of one row.  Time enters by one operation only: `shift(v, k)` is v[t-k], and its start or zero outside
 the sequence.  A recurrence is a cycle through a shift; nothing else may be cyclic.
@@ -59,9 +59,14 @@ Recurrence = Literal["", "linear", "elementwise", "mixed", "dense"]
 
 @dataclass(frozen=True)
 class Block:
-    """`map`: every value for all steps at once.  `loop`: one step after another, +1 forwards, -1 backwards."""
+    """Values that are computed together.
 
-    kind: Literal["map", "loop"]
+    map     each for all steps at once
+    loop    one step after another, +1 forwards, -1 backwards
+    parts   some steps at a time, as columns and lines, and what they give is added up
+    """
+
+    kind: Literal["map", "loop", "parts"]
     ids: tuple[int, ...]
     direction: int = 0
     recurrence: Recurrence = ""  # of a loop, once the pass `classify` has said it

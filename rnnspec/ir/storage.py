@@ -9,7 +9,7 @@ from typing import Literal
 from rnnspec.ir.program import Program, Shape, Value
 
 Storage = Literal["history", "step", "sequence", "flat", "lines", "fixed"]
-"""One slice a step; scratch of one step; one array for all sequences; all steps as columns, as lines; no time and no batch."""
+"""One slice a step; scratch of one step; one array for all sequences; some steps as columns, as lines; no time and no batch."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from rnnspec.ir.program import Program, Value
 
+HEADINGS = {
+    ("map", 0): "all steps at once:",
+    ("loop", 1): "for t = 1 .. T:",
+    ("loop", -1): "for t = T .. 1:",
+    ("parts", 0): "some steps at a time:",
+}
+"""What stands above a block, by its kind and direction."""
+
 
 def text(program: Program) -> str:
     """One line a value; blocks, where there are some, as headings."""
@@ -14,9 +22,8 @@ def text(program: Program) -> str:
     lines = ["storage and views:"]
     lines += [f"    {line(v, names)}" for i, v in program.values.items() if i not in placed]
     for block in program.blocks:
-        head = {0: "all steps at once:", 1: "for t = 1 .. T:", -1: "for t = T .. 1:"}[block.direction]
         lines += [
-            head + f"   ({block.recurrence})" * bool(block.recurrence),
+            HEADINGS[block.kind, block.direction] + f"   ({block.recurrence})" * bool(block.recurrence),
             *(f"    {line(program.values[i], names)}" for i in block.ids),
         ]
     return "\n".join(lines)

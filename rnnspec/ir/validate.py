@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rnnspec.ir.ops import COMPUTED, LEAVES, OPS, SUMS, VIEWS, WHOLE, infer
 from rnnspec.ir.order import now_args, recurrences
-from rnnspec.ir.program import Program
+from rnnspec.ir.program import Program, Value
 
 
 def validate(program: Program) -> None:
@@ -58,16 +58,29 @@ def _check_blocks(program: Program) -> None:
         raise ValueError("blocks must hold every computed value once")
     complete: set[int] = set()
     for block in program.blocks:
+        if block.kind == "parts" and any(not _in_parts(program.values[i]) for i in block.ids):
+            raise ValueError("only sums, and columns and lines for them, are computed in parts")
+        if block.kind != "parts" and any(_reads_parts(program, i) for i in block.ids):
+            raise ValueError("columns and lines are those of one part, and read where they are computed")
         here: set[int] = set()
         for item in block.ids:
             for read, lag in _reads(program, item):
                 whole = program.values[item].op in WHOLE or program.values[read].op in SUMS
                 passed = read in block.ids and block.direction * lag > 0
-                inside = (read in here and (lag == 0 or block.kind == "map")) or passed
-                if read not in complete and (not inside or (whole and block.kind == "loop")):
+                inside = (read in here and (lag == 0 or block.kind != "loop")) or passed
+                if read not in complete and (not inside or (whole and block.kind != "map")):
                     raise ValueError(f"{program.values[item]}: reads {program.values[read]} before it is computed")
             here.add(item)
         complete |= here
+
+
+def _in_parts(value: Value) -> bool:
+    return value.op in SUMS or value.time in ("flat", "lines")
+
+
+def _reads_parts(program: Program, item: int) -> bool:
+    value = program.values[item]
+    return any(program.values[i].time in ("flat", "lines") for i in (item, *value.args))
 
 
 def _reads(program: Program, item: int, lag: int = 0) -> Iterator[tuple[int, int]]:

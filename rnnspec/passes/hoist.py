@@ -1,14 +1,16 @@
 """Hoist: what is not part of a recurrence leaves the loop.
 
 Strongly connected components of the graph, edges through time included, are the recurrences; each becomes one Loop whose
-direction is the sign of its shifts.  Everything else is computed for all steps at once.  So that sums and products do not tie
-down what is free, an n-ary one is split into its free operands and the rest.
+direction is the sign of its shifts.  Everything else is computed for all steps at once, but for sums over columns and
+lines.  These are copies of their operands; taken for some steps at a time, they are still in the cache when they are read.
+
+So that sums and products do not tie down what is free, an n-ary one is split into its free operands and the rest.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from rnnspec.ir.graph import Rewrite
@@ -144,4 +146,21 @@ def arrange(program: Program, home: dict[int, int]) -> tuple[Block, ...]:
             if not blocks or blocks[-1].kind == "loop":
                 blocks.append(Block("map", ()))
             blocks[-1] = Block("map", blocks[-1].ids + made)
-    return tuple(blocks)
+    return sums_last(values, blocks)
+
+
+def sums_last(values: Mapping[int, Value], blocks: Sequence[Block]) -> tuple[Block, ...]:
+    """Sums over columns and lines, together behind the last loop: no step reads them, nor what is made of them."""
+    order = [i for block in blocks for i in block.ids]
+    parts = [i for i in order if any(values[x].time in ("flat", "lines") for x in (i, *values[i].args))]
+    late = set(parts)
+
+    def is_late(item: int) -> bool:
+        return item in late or (values[item].op in VIEWS and any(map(is_late, values[item].args)))
+
+    for item in order:
+        if any(map(is_late, values[item].args)):
+            late.add(item)
+    found = [replace(block, ids=tuple(i for i in block.ids if i not in late)) for block in blocks]
+    found += [Block("parts", tuple(parts)), Block("map", tuple(i for i in order if i in late and i not in parts))]
+    return tuple(block for block in found if block.ids)

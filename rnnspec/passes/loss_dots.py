@@ -1,7 +1,7 @@
 """The loss of a sum of products is taken at once: neither the products nor their sums are stored.
 
-mean_loss(total(a * b), share)                 ->  mean_dot(a, b, share) {1}
-mean_loss(weighted_total(a * a, k), share)     ->  mean_dot(a, a, share) {k}
+mean_loss(total(mul(a, b)), share)             ->  mean_dot(a, b, share) {1}
+mean_loss(weighted_total(square(a), k), share) ->  mean_dot(a, a, share) {k}
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def loss_dots(program: Program) -> Program:
     graph, values, users, roots = Rewrite(program), program.values, program.users(), set(program.roots.ids())
 
     def factors(item: int, reader: Value) -> tuple[int, ...]:
-        """The two operands that are multiplied, stored in full."""
+        """The two operands of a product that only one value reads; none if one of them is only repeated."""
         value = values[item]
         args = value.args * 2 if value.op == "square" else value.args if value.op == "mul" else ()
         read_once = [u.id for u in users[item]] == [reader.id] and item not in roots
@@ -24,6 +24,7 @@ def loss_dots(program: Program) -> Program:
         return args if len(args) == 2 and read_once and stored else ()
 
     def mean_loss(value: Value) -> int:
+        """The loss in one operation, or as it is."""
         terms, share = (values[a] for a in value.args)
         groups, factor = terms.attr if terms.op == "weighted_total" else (terms.attr, 1.0)
         summed = terms.op in ("total", "weighted_total") and groups == 1

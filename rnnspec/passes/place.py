@@ -83,10 +83,18 @@ class Placer:
                 yield from self._reads(user.id, own)
             else:
                 block = self.block_of[user.id]
-                whole_loop = own.time != "step" and self.program.blocks[block].kind == "loop"
-                yield (self.span[block][1] if whole_loop else self.at[user.id]), block
+                kind = self.program.blocks[block].kind
+                again = kind == "parts" or (kind == "loop" and own.time != "step")  # read in each round
+                yield (self.span[block][1] if again else self.at[user.id]), block
                 if user.op == "concat":
                     yield from self._reads(user.id, own)
+
+    def first(self, item: int) -> int:
+        """The tick when a value needs its place: in front of its block for a sum that is added up part by part."""
+        if self._pinned(item):
+            return 0
+        block = self.block_of[item]
+        return self.span[block][0] if self.program.blocks[block].kind == "parts" else self.at[item]
 
     def last(self, item: int) -> int:
         """The tick of the last read; the end of the program for a state that outlives it."""
@@ -111,7 +119,7 @@ class Placer:
         value, block = self.values[item], self.block_of[item]
         if value.time != "step":
             return value.time
-        if self.program.blocks[block].kind == "map" or any(b != block for _, b in self._reads(item)):
+        if self.program.blocks[block].kind != "loop" or any(b != block for _, b in self._reads(item)):
             return "history"
         return "history" if any(self._lagged(item)) and item not in self.carried else "step"
 
@@ -191,7 +199,7 @@ class Placer:
         if value.op != "concat" or item not in self.at or self.storage(item) != "history" or self._pinned(item):
             return
         whole = Region(item, 0, value.shape[0])
-        for arg, part in self._parts(value, whole):
+        for arg, part in self._operands_of(value, whole):
             shift = self.values[arg]
             source = shift.args[0] if shift.op == "shift" else -1
             taken = source not in self.at or source in self.regions or source in self.carried or source in self.kept
@@ -210,7 +218,7 @@ class Placer:
             return
         if item in self.regions:
             return
-        start, end = (0 if self._pinned(item) else self.at[item]), self.last(item)
+        start, end = self.first(item), self.last(item)
         if item in self.carried:
             carry, end = self.regions[self.carried[item]], self.span[self.block_of[item]][1]
             if self.free(carry, start, end, item):
@@ -261,7 +269,7 @@ class Placer:
             return made and not elsewhere and value.args.count(arg) == 1
 
         def start(arg: int) -> int:
-            return 0 if pinned or self._pinned(arg) else self.at[arg] if fits(arg) else self.at[item]
+            return 0 if pinned or self._pinned(arg) else self.first(arg) if fits(arg) else self.at[item]
 
         def is_there(arg: int, part: Region) -> bool:
             """Is an operand of another step computed in its place?"""
@@ -269,13 +277,17 @@ class Placer:
             return shift.op == "shift" and shift.args[0] in self.regions and self._resolve(arg) == part
 
         region = self.regions.get(item) or next(
-            (r for r in self._offers(item, storage) if all(self.free(p, start(a), end, a) for a, p in self._parts(value, r))),
+            (
+                r
+                for r in self._offers(item, storage)
+                if all(self.free(p, start(a), end, a) for a, p in self._operands_of(value, r))
+            ),
             None,
         )
         self.regions[item] = region or self._own(item, storage)
         self._leave(item)
         inputs = self._inputs_behind(value) if item in self.joined else set()
-        for arg, part in self._parts(value, self.regions[item]):
+        for arg, part in self._operands_of(value, self.regions[item]):
             until = max(end, self.last(arg)) if fits(arg) else end
             if arg in inputs:
                 del self.buffers[arg]
@@ -304,7 +316,7 @@ class Placer:
         in_loop = storage == "history" and self.program.blocks[number].kind == "loop"
         return self.span[number][0] if outside and in_loop else self.at[item]
 
-    def _parts(self, value: Value, region: Region) -> Iterator[tuple[int, Region]]:
+    def _operands_of(self, value: Value, region: Region) -> Iterator[tuple[int, Region]]:
         """Each operand of a concatenation, and its rows in it."""
         low = 0
         for arg in value.args:

@@ -37,7 +37,7 @@ class Products:
         self.batch = batch
         self.program, self.values, self.users, self.graph = program, program.values, program.users(), Rewrite(program)
         self.pairs = [v.args for v in self.values.values() if v.op == "outer_sum" and self._is_vector_of_steps(v.args[0])]
-        self.lefts = self._narrow_lefts()
+        self.lefts, self.final = self._narrow_lefts(), self._final()
 
     def run(self) -> Program:
         """Rewrite value by value: sums come last, when all that they could share exists."""
@@ -58,10 +58,18 @@ class Products:
                 found.add(value.id)
                 yield value.id
 
+    def _final(self) -> set[int]:
+        """What gradients of parameters are made of, and no step reads."""
+        found: set[int] = set()
+        for value in reversed(self.values.values()):
+            if all(user.time == "fixed" and user.id in found for user in self.users[value.id]):
+                found.add(value.id)
+        return found
+
     def _rewritten(self, value: Value) -> int:
-        if value.op == "outer_sum" and self._is_vector_of_steps(value.args[0]):
+        if value.id in self.final and value.op == "outer_sum" and self._is_vector_of_steps(value.args[0]):
             return self._outer_sum(value)
-        if value.op == "batch_sum" and self._is_vector_of_steps(value.args[0]):
+        if value.id in self.final and value.op == "batch_sum" and self._is_vector_of_steps(value.args[0]):
             return self._batch_sum(value.args[0], value.name)
         if value.op == "matmul" and value.time == "step":
             return self._product(value)

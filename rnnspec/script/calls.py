@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 
 from rnnspec.ir.program import Shape, Value
-from rnnspec.script import labels, threads
+from rnnspec.script import labels, parts, threads
 from rnnspec.script.elementwise import UFUNCS, clip, elu, halved, select, softplus, squash, ufunc
 from rnnspec.script.operands import Operands
 
@@ -87,11 +87,11 @@ def outer_sum(o: Operands, value: Value, out: str, args: list[str]) -> list[str]
 
 
 def gram(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
-    """One product over time and batch."""
+    """One product over steps and sequences."""
     rows, columns = map(o.size, value.shape)
     lined = o.values[value.args[1]].time == "lines"
     right = f"{args[1]}.reshape(-1, {columns})" if lined else f"{args[1]}.reshape({columns}, -1).T"
-    return [f"matmul({args[0]}.reshape({rows}, -1), {right}, out={out})"]
+    return [f"{out} += matmul({args[0]}.reshape({rows}, -1), {right})"]
 
 
 def one_hot(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
@@ -176,7 +176,7 @@ def batch_sum(o: Operands, value: Value, out: str, args: list[str]) -> list[str]
 
 def row_sum(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
     """A product with ones adds up all columns."""
-    return [f"matmul({args[0]}.reshape({o.size(value.shape[0])}, -1), np.ones(w.T * w.B, {out}.dtype), out={out})"]
+    return [f"{out} += matmul({args[0]}.reshape({o.size(value.shape[0])}, -1), np.ones(steps * w.B, {out}.dtype))"]
 
 
 def batch_total(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
@@ -281,7 +281,7 @@ def mean_loss(o: Operands, value: Value, out: str, args: list[str]) -> list[str]
 
 
 def mean_dot(o: Operands, value: Value, out: str, args: list[str]) -> list[str]:
-    """One product of two vectors a step, of all its numbers; an array for each sequence only where they differ in their share."""
+    """A product of two vectors for each step; where sequences differ in their share, a number for each of them."""
     a, b, share = args
     factor = "" if value.attr == 1 else f" * {value.attr!r}"
     left = o.values[value.args[0]]
@@ -357,5 +357,5 @@ def _timed(o: Operands, value: Value) -> bool:
     return o.values[value.args[0]].time == "step"
 
 
-HELPERS = {**labels.HELPERS, "groups": threads.HELPER}
+HELPERS = {**labels.HELPERS, "groups": threads.HELPER, "in_parts": parts.HELPER}
 """Functions that the calls use, each in a script that needs it."""

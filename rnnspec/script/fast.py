@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from rnnspec.frontend.typed import Spec
-from rnnspec.ir.ops import DATA, ELEMENTWISE, VIEWS
+from rnnspec.ir.ops import DATA, ELEMENTWISE, SUMS, VIEWS
 from rnnspec.ir.products import groups_of_rows
 from rnnspec.ir.program import Block, Program, Value
 from rnnspec.ir.storage import Buffer, Copy, Placement, Region
+from rnnspec.script import parts
 from rnnspec.script.body import Body
 from rnnspec.script.calls import CALLS, FUNCTIONS, HELPERS, TEMPORARIES
 from rnnspec.script.code import tag
@@ -58,7 +60,8 @@ class FastPrinter:
         self.program, self.spec, self.values = program, spec, program.values
         self.layout = layout(program, spec.model)
         self.placement, self.users = placement, program.users()
-        self.operands = Operands(program, placement, self.layout, FUNCTIONS | TEMPORARIES | set(HELPERS), spec)
+        own = FUNCTIONS | TEMPORARIES | parts.NAMES | set(HELPERS)
+        self.operands = Operands(program, placement, self.layout, own, spec)
         self.loops: list[Loop] = []
         self.first_reads = self._first_reads()
 
@@ -109,6 +112,8 @@ class FastPrinter:
     def _block(self, number: int, block: Block, prefix: str) -> list[str]:
         if block.kind == "map":
             return self._map(block.ids, prefix)
+        if block.kind == "parts":
+            return self._parts(block, prefix)
         before, behind = self.placement.spans[number]
         head = self._starts(block.ids) + [self._copy(c) for c in self.placement.copies if c.tick == before]
         loop = Loop(len(self.loops) + 1, block.direction)
@@ -125,6 +130,24 @@ class FastPrinter:
         names = list(loop.steps.values())
         header = wrapped("for ", names, f" in w.steps_{loop.number}:  # {way}")
         return [*head, *views, *zero, *header, *(f"    {positional(line)}" for line in lines)]
+
+    def _parts(self, block: Block, prefix: str) -> list[str]:
+        """Sums over columns and lines, some steps at a time."""
+        zero = self._cleared([self.placement.resolve(i) for i in block.ids if self.values[i].op in SUMS])
+        self.operands.in_parts = True
+        lines = self._map(block.ids, prefix)
+        self.operands.in_parts = False
+        header = "for part, steps in w.parts:  # some steps at a time: their copies are in the cache when they are multiplied"
+        return [*zero, header, *(f"    {line}" for line in lines)]
+
+    def _cleared(self, sums: list[Region]) -> list[str]:
+        """Set sums to zero; an array as a whole where there is nothing else in it."""
+        rows: Counter[int] = Counter()
+        for region in sums:
+            rows[region.buffer] += region.high - region.low
+        full = {i: Region(i, 0, n) for i, n in rows.items() if n == self.placement.buffers[i].shape[0]}
+        found = dict.fromkeys(full.get(region.buffer, region) for region in sums)
+        return [f"{self.operands.region(region)}{'[...]' if region in full.values() else ''} = 0" for region in found]
 
     def _first_reads(self) -> dict[int, list[Value]]:
         """Shifts with a start, by the operation that reads them first."""
@@ -270,12 +293,14 @@ class FastPrinter:
             "",
             "",
             "def allocate(T, B, dtype):",
-            '    """Arrays with time hold one slice a step, and further ones where a value of another step is read."""',
+            '    """Arrays with time hold one slice a step, further ones where another step is read, fewer for one part."""',
             "    w = Workspace()",
             "    w.T, w.B, w.fresh = T, B, True" if self.placement.windows else "    w.T, w.B = T, B",
         ]
         if self.spec.model.masked:
             lines += ["    w.length = np.full(B, T)", "    w.mask = np.ones((T, 1, B), dtype)"]
+        if any(block.kind == "parts" for block in self.program.blocks):
+            lines += ["    w.parts = in_parts(T, B)", "    most = max(steps for _, steps in w.parts)  # of one part"]
         arrays = list(self._arrays())
         numbers = [f'        "{name}": {axes},' for name, axes, kind in arrays if kind == "dtype"]
         lines += ["    w.hold({", *numbers, "    }, dtype)"] if numbers else []
@@ -318,8 +343,8 @@ def axes_text(buffer: Buffer, time: str, spec: Spec) -> str:
         "history": [time, *shape, "B"],
         "step": [*shape, "B"],
         "sequence": [*shape, "B"],
-        "flat": [*shape, "T", "B"],
-        "lines": ["T", "B", *shape],
+        "flat": [*shape, "most", "B"],
+        "lines": ["most", "B", *shape],
         "fixed": shape,
     }[buffer.storage]
     return f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"

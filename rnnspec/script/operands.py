@@ -1,8 +1,9 @@
 """Operands of the fast script: a value as an expression over all steps, or as a view of one step made once.
 
-An operand is printed as an expression over all steps (`w.h[:-1]`, `w.ifoz[:, 0:15]`).  In a map it is used as is.  For a loop,
-what does not change is made before it, numbers too; other expressions go into `steps = list(zip(...))`: nothing is sliced in
-the loop, and forward and backward, lags and row blocks need no special case.
+An operand is printed as an expression over all steps (`w.h[:-1]`, `w.ifoz[:, 0:15]`).  In a map it is used as is, in sums by
+parts with the steps of one (`w.h[:-1][part]`).  For a loop, what does not change is made before it, numbers too; other
+expressions go into `steps = list(zip(...))`: nothing is sliced in the loop, and forward and backward, lags and row blocks need
+no special case.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from rnnspec.script.names import USED, identifier
 from rnnspec.script.sizes import row_text, size_text, sizes_of
 from rnnspec.script.windows import weighs_steps
 
-WORKSPACE = frozenset(["T", "B", "share", "mask", "length", "fresh", "seen", "hold"])
+WORKSPACE = frozenset(["T", "B", "parts", "share", "mask", "length", "fresh", "seen", "hold"])
 """Attributes of w with a meaning of their own."""
 
 
@@ -79,6 +80,7 @@ class Operands:
         names = [e.name for e in model.equations]
         self.spoken = {*names, *(f"d{n}" for n in names)}
         self.loop: Loop | None = None
+        self.in_parts = False  # are operands those of some steps?
 
     def size(self, number: int) -> str:
         """A size by name, to be read in an index or shape: `4*H`."""
@@ -180,10 +182,16 @@ class Operands:
         padded = value.op in DATA and buffer.front + buffer.back > 0
         text = f"w.{self.attribute[region.buffer]}{'_all' if padded else ''}"
         rows = self.rows(region, buffer)
+        if buffer.storage == "flat":
+            return f"{text}[{rows or ':'}, :steps]", ""
+        if buffer.storage == "lines":
+            return f"{text}[:steps]", ""
         if buffer.storage != "history":
             return text + (f"[{rows}]" if rows else ""), ""
         start, stop = buffer.front - region.lag, -(buffer.back + region.lag)
         times = f"{start or ''}:{stop or ''}"
+        if self.in_parts:
+            text, times = (text, "part") if times == ":" else (f"{text}[{times}]", "part")
         index = times + (f", {rows}" if rows else "")
         return text + ("" if index == ":" else f"[{index}]"), "w.T, "
 

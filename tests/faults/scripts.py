@@ -27,8 +27,8 @@ from rnnspec.script.steps import SPECIAL, Steps
 from rnnspec.script.textbook import TextbookPrinter
 from rnnspec.verify.probe import longest_lag
 from rnnspec.verify.truncation import Truncated
-from tests import test_draws, test_models, test_reach, test_resets, test_script_frame, test_truncation_cost
-from tests.faults.planting import Fault, Plant, attribute, instead, lines, models, row, text, windows
+from tests import test_draws, test_fast_scripts, test_models, test_reach, test_resets, test_script_frame, test_truncation_cost
+from tests.faults.planting import Check, Fault, Plant, attribute, instead, lines, models, row, text, windows
 from tests.faults.sketches import powers, steps_apart
 from tests.test_truncation import truncated
 
@@ -186,13 +186,34 @@ def in_other_order(right: Any) -> Any:
     return lambda self, item, groups: f"{right(self, item, groups)}[::-1]"
 
 
+def not_from_nothing(found: list[str]) -> list[str]:
+    """The lines of parts without those that clear the sums."""
+    return [line for line in found if not line.endswith(" = 0")]
+
+
 def in_groups() -> None:
     """A model whose products are in groups of rows."""
     with pytest.MonkeyPatch.context() as patch:
         test_models.test_what_is_faster_for_large_models_is_right_too(0, patch)
 
 
+def added_up(cell: str) -> Check:
+    """A gradient in parts."""
+
+    def check() -> None:
+        with TemporaryDirectory() as folder:
+            test_fast_scripts.parts_add_up(cell, Path(folder))
+
+    return check
+
+
+SUMS = [added_up("lstm(x[t], units=5)"), added_up("gru(x[t], units=5)")]
+
 STEPS = [
+    Fault("the last part of a gradient is all of it", row(CALLS, "gram", replaced("+=", "[...] =")), SUMS),
+    Fault("the last part of a bias is all of it", row(CALLS, "row_sum", replaced("+=", "[...] =")), SUMS),
+    Fault("gradients begin where the last ones ended", attribute(FastPrinter, "_parts", lines(not_from_nothing)), SUMS),
+    Fault("the loss forgets its factor", row(CALLS, "mean_dot", other_attr(lambda factor: 1)), models(0)),
     Fault("groups of rows in another order", attribute(Operands, "matrix", in_other_order), [in_groups]),
     Fault("a start reads another step", row(CALLS, "step_at", other_attr(next_step)), models(1), (AssertionError, IndexError)),
     Fault("v[T] of short sequences", row(CALLS, "last", last_of_all), models(6)),

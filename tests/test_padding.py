@@ -152,7 +152,7 @@ def test_verify_looks_at_padding_with_random_numbers(folder: Path) -> None:
 
 def test_verify_sees_padding_that_counts(folder: Path) -> None:
     made = inline("a class at every step", 1, folder)
-    wrong = made.source.replace("w.share = w.mask / w.mask.sum()", "w.share = 1 / (w.T * w.B)")
+    wrong = made.source.replace("w.share[...] = w.mask / w.mask.sum()", "w.share[...] = 1 / (w.T * w.B)")
     assert wrong != made.source
     assert not any(padding_checks(replace(made, source=wrong)).values())
     wrong = made.source.replace("w.mask[...] = np.arange(len(w.mask))[:, None, None] < w.length", "w.mask[...] = 1")

@@ -13,7 +13,7 @@ OF_SEQUENCES: dict[Name, str] = {
 }
 OF_STEPS: dict[tuple[Name, bool, bool], str] = {
     ("cpu", False, False): "w.share = 1 / (w.T * w.B)  # what a step weighs in the loss",
-    ("cpu", True, False): "w.share = w.mask / w.mask.sum()  # what a step weighs in the loss",
+    ("cpu", True, False): "w.share[...] = w.mask / w.mask.sum()  # what a step weighs in the loss",
     ("cpu", False, True): """
 w.share[: w.seen] = 0  # what a step weighs in the loss: nothing if it was in the window before
 w.share[w.seen :] = 1 / ((w.T - w.seen) * w.B)

@@ -197,6 +197,12 @@ def in_groups() -> None:
         test_models.test_what_is_faster_for_large_models_is_right_too(0, patch)
 
 
+def weighed_in_a_loop() -> None:
+    """A model whose loop reads what steps weigh."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        test_fast_scripts.shared_in_its_loop(Path(folder), patch)
+
+
 def added_up(cell: str) -> Check:
     """A gradient in parts."""
 
@@ -229,6 +235,11 @@ STEPS = [
         "padding weighs in the loss",
         row(OF_STEPS, ("cpu", True, False), text(MASK, "np.ones_like(w.mask) / w.mask.size")),
         models(0),
+    ),
+    Fault(
+        "loops weigh steps as in no batch",
+        row(OF_STEPS, ("cpu", True, False), text("w.share[...]", "w.share")),
+        [weighed_in_a_loop],
     ),
     Fault("carried adjoints are not cleared", attribute(FastPrinter, "_block", lines(not_cleared)), models(0)),
 ]

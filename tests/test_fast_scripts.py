@@ -173,30 +173,35 @@ def test_a_loss_of_squares_is_one_operation(tmp_path: Path, setting: str, line: 
     assert made.loss(params, given) == pytest.approx(wanted, rel=1e-14)
 
 
-def shared_in_its_loop(folder: Path, patch: pytest.MonkeyPatch) -> None:
-    """The gradient of sequences that differ in length, where a loop weighs their steps."""
-    patch.setattr(hoist, "SMALL", 0)
-    spec = folder / "spec.rnn"
+def unequal(folder: Path) -> Path:
+    """A spec whose sequences differ in length, and whose loss is a product with the state."""
     rng = np.random.default_rng(0)
     np.savez(folder / "data.npz", X=rng.normal(size=(4, 8, 3)), Y=rng.normal(size=(4, 8, 5)), L=rng.integers(2, 9, 4))
     text = (
         SPEC.format(cell="gru(x[t], units=5)", setting="").replace('"Y"]', '"Y", "L"]').replace("size=3)", "size=3, length=L)")
     )
+    spec = folder / "spec.rnn"
     spec.write_text(text.replace("mse(", "dot("))
-    compiled = compile_spec(spec)
+    return spec
+
+
+def weighed_in_a_loop(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """The gradient of such sequences, where a loop reads what their steps weigh."""
+    patch.setattr(hoist, "SMALL", 0)
+    compiled = compile_spec(unequal(folder))
     assert re.search(r"(?m)^        multiply\(share, target, \w+\)$", compiled.source)
     compiled.verify(quick=True).require()
 
 
 def test_a_loop_reads_what_the_steps_of_this_batch_weigh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shared_in_its_loop(tmp_path, monkeypatch)
+    weighed_in_a_loop(tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("spec", sorted(FOLDER.glob("*.rnn")), ids=lambda spec: spec.stem)
-def test_a_batch_is_copied_into_arrays_that_loops_hold_views_of(spec: Path) -> None:
+@pytest.mark.parametrize("spec", [*sorted(FOLDER.glob("*.rnn")), None], ids=lambda spec: spec.stem if spec else "unequal")
+def test_a_batch_is_copied_into_arrays_that_loops_hold_views_of(spec: Path | None, tmp_path: Path) -> None:
     """No array of a workspace is ever another one: only numbers are new in each batch."""
-    made = compile_spec(spec).load()
-    at = probe(compile_spec(spec).spec.model, 0, 7, 2)
+    compiled = compile_spec(spec or unequal(tmp_path))
+    made, at = compiled.load(), probe(compiled.spec.model, 0, 7, 2)
     first = dict(vars(made.prepare(at.batch, np.dtype(np.float64), step=1)))
     again = vars(made.prepare(at.batch, np.dtype(np.float64), step=2))
     arrays = [name for name, value in first.items() if isinstance(value, np.ndarray)]

@@ -170,12 +170,17 @@ class Rewrite(Graph):
     def __init__(self, program: Program) -> None:
         super().__init__()
         self.program = program
+        self.users, self.roots = program.users(), frozenset(program.roots.ids())  # of the old values
         self.made: dict[int, int] = {}
         self.promises: dict[int, int] = {}
 
     def new(self, old: int) -> int:
         """The new value of an old one that has been rebuilt already."""
         return self.made[old]
+
+    def only_for(self, old: int, reader: int) -> bool:
+        """Is an old value read by this one only, and wanted for nothing else?"""
+        return [user.id for user in self.users[old]] == [reader] and old not in self.roots
 
     def rebuild(self, value: Value) -> int:
         """The same operation on the new operands."""

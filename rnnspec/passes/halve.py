@@ -10,16 +10,12 @@ from rnnspec.ir.program import Program, Value
 
 def halve(program: Program) -> Program:
     """The same program with halved matrices and biases in front of its sigmoids."""
-    graph, values, users = Rewrite(program), program.values, program.users()
-    roots = set(program.roots.ids())
-
-    def only_for(item: int, reader: int) -> bool:
-        return [u.id for u in users[item]] == [reader] and item not in roots
+    graph, values = Rewrite(program), program.values
 
     def linear(item: int, reader: int) -> bool:
         """Is it linear in parameters that can be halved?"""
         value = values[item]
-        if not only_for(item, reader):
+        if not graph.only_for(item, reader):
             return False
         if value.op == "add":
             return all(linear(a, item) for a in value.args) and len(set(value.args)) == len(value.args)

@@ -33,8 +33,7 @@ class Joiner:
     """The program under rewriting, and what was joined so far."""
 
     def __init__(self, program: Program) -> None:
-        self.graph, self.values, self.users = Rewrite(program), program.values, program.users()
-        self.roots, self.component = set(program.roots.ids()), recurrences(program.values)[0]
+        self.graph, self.values, self.component = Rewrite(program), program.values, recurrences(program.values)[0]
         self.joined: list[tuple[Join, int]] = []  # and the operand that holds all of its operands
 
     def run(self) -> Program:
@@ -50,7 +49,7 @@ class Joiner:
     def _candidate(self, value: Value) -> Join | None:
         """The terms to be joined, if that saves more memory traffic than the copies cost."""
         terms = [self.values[a] for a in value.args] if value.op == "add" and value.time == "step" else []
-        products = [v for v in terms if self._of_parameter(v, "matmul") and self._only_for(v.id, value.id)]
+        products = [v for v in terms if self._of_parameter(v, "matmul") and self.graph.only_for(v.id, value.id)]
         products.sort(key=lambda v: self.component[v.args[1]] != self.component[value.id])
         operands = [self.values[v.args[1]] for v in products]
         if len({v.id for v in operands}) < max(2, len(operands)):
@@ -69,9 +68,6 @@ class Joiner:
     def _of_parameter(self, value: Value, op: str) -> bool:
         """Is it a vector that this operation makes of a parameter?"""
         return value.op == op and len(value.shape) == 1 and self.values[value.args[0]].op in ("param", "stacked")
-
-    def _only_for(self, item: int, reader: int) -> bool:
-        return [u.id for u in self.users[item]] == [reader] and item not in self.roots
 
     def _product(self, value: Value, terms: Join) -> int:
         """The sum as one product, and what was not joined."""
@@ -103,7 +99,7 @@ class Joiner:
 
     def _complete(self, adjoint: int, terms: Join) -> bool:
         """Does an adjoint meet every operand?"""
-        met = {u.args[1] for u in self.users[adjoint] if u.op == "outer_sum" and u.args[0] == adjoint}
+        met = {u.args[1] for u in self.graph.users[adjoint] if u.op == "outer_sum" and u.args[0] == adjoint}
         return all(v.args[1] in met for v in terms.products)
 
     def _columns(self, value: Value, operand: int, low: int) -> int:

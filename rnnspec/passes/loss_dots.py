@@ -13,23 +13,21 @@ from rnnspec.ir.program import Program, Value
 
 def loss_dots(program: Program) -> Program:
     """The same program; its loss is one operation where it is a sum of products that nothing else reads."""
-    graph, values, users, roots = Rewrite(program), program.values, program.users(), set(program.roots.ids())
+    graph, values = Rewrite(program), program.values
 
     def factors(item: int, reader: Value) -> tuple[int, ...]:
         """The two operands of a product that only one value reads; none if one of them is only repeated."""
         value = values[item]
         args = value.args * 2 if value.op == "square" else value.args if value.op == "mul" else ()
-        read_once = [u.id for u in users[item]] == [reader.id] and item not in roots
         stored = not any(OPS[values[a].op].repeated for a in args)
-        return args if len(args) == 2 and read_once and stored else ()
+        return args if len(args) == 2 and stored and graph.only_for(item, reader.id) else ()
 
     def mean_loss(value: Value) -> int:
         """The loss in one operation, or as it is."""
         terms, share = (values[a] for a in value.args)
         groups, factor = terms.attr if terms.op == "weighted_total" else (terms.attr, 1.0)
         summed = terms.op in ("total", "weighted_total") and groups == 1
-        read_once = [u.id for u in users[terms.id]] == [value.id] and terms.id not in roots
-        found = factors(terms.args[0], terms) if summed and read_once else ()
+        found = factors(terms.args[0], terms) if summed and graph.only_for(terms.id, value.id) else ()
         if not found:
             return graph.rebuild(value)
         graph.origin = terms.origin

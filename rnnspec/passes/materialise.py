@@ -26,7 +26,7 @@ def materialise(program: Program) -> Program:
         return OPS[value.op].repeated or (value.op in VIEWS - {"shift"} and is_repeated(value.args[0]))
 
     def whole(arg: int, reader: Value) -> int:
-        share = reader.op in ("mean_loss", "mean_dot") and values[arg].op == "share"
+        share = reader.id == program.roots.loss and values[arg].op == "share"
         if share or not is_repeated(arg):
             return graph.new(arg)
         return graph.emit("copy", graph.new(arg), name=f"{values[arg].name}_all")

@@ -16,12 +16,12 @@ from rnnspec.ir.program import Program, Value
 
 def reductions(program: Program) -> Program:
     """The same program with its sums over features in the form that is fastest."""
-    graph, values, users = Rewrite(program), program.values, program.users()
+    graph, values = Rewrite(program), program.values
 
     def scaled(value: Value) -> int:
         """A number times a sum that nothing else reads."""
         inner = graph[graph.new(value.args[0])]
-        if inner.op in ("total", "weighted_total") and len(users[value.args[0]]) == 1:
+        if inner.op in ("total", "weighted_total") and len(graph.users[value.args[0]]) == 1:
             groups, factor = inner.attr if inner.op == "weighted_total" else (inner.attr, 1.0)
             return graph.emit("weighted_total", inner.args[0], attr=(groups, factor * value.attr), name=value.name)
         return graph.rebuild(value)

@@ -18,8 +18,8 @@ class Simplifier:
     """The program under rewriting; one rule for each operation that can be simpler."""
 
     def __init__(self, program: Program) -> None:
-        self.values, self.users, self.roots = program.values, program.users(), set(program.roots.ids())
-        self.graph, self.differentiated = Rewrite(program), bool(program.roots.gradients)
+        self.graph, self.values, self.differentiated = Rewrite(program), program.values, bool(program.roots.gradients)
+        self.users, self.roots = self.graph.users, self.graph.roots
         self.rules = {"add": self._add, "mul": self._mul, "scale": self._scale, "clip_gradient": self._clip_gradient}
 
     def run(self) -> Program:

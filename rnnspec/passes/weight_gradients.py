@@ -35,7 +35,8 @@ class Products:
 
     def __init__(self, program: Program, batch: int) -> None:
         self.batch = batch
-        self.program, self.values, self.users, self.graph = program, program.values, program.users(), Rewrite(program)
+        self.program, self.values, self.graph = program, program.values, Rewrite(program)
+        self.users = self.graph.users
         self.pairs = [v.args for v in self.values.values() if v.op == "outer_sum" and self._is_vector_of_steps(v.args[0])]
         self.lefts, self.final = self._narrow_lefts(), self._final()
 

@@ -200,7 +200,7 @@ def in_groups() -> None:
 def weighed_in_a_loop() -> None:
     """A model whose loop reads what steps weigh."""
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        test_fast_scripts.shared_in_its_loop(Path(folder), patch)
+        test_fast_scripts.weighed_in_a_loop(Path(folder), patch)
 
 
 def added_up(cell: str) -> Check:
